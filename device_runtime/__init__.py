@@ -1,0 +1,28 @@
+"""Device side: adapt, guard, keep or fall back; never imports TensorFlow."""
+
+from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
+from fedp.device_runtime.contract import Manifest, Policy, read_artifact
+from fedp.device_runtime.guard import Decision, Evidence, Score, decide
+from fedp.device_runtime.interpreter import available_interpreters
+from fedp.device_runtime.personalizer import Outcome, Personalizer, Status
+from fedp.device_runtime.session import Session
+from fedp.device_runtime.store import forget_state
+
+__all__ = [
+    "Adaptation",
+    "Budget",
+    "Decision",
+    "Evidence",
+    "Manifest",
+    "Outcome",
+    "Personalizer",
+    "Policy",
+    "Score",
+    "Session",
+    "Status",
+    "adapt",
+    "available_interpreters",
+    "decide",
+    "forget_state",
+    "read_artifact",
+]
