@@ -1,0 +1,1 @@
+"""Keras model to TFLite file with trainable signatures of builtin ops only."""

@@ -1,0 +1,99 @@
+"""All knowledge of the TFLite file format: list the ops, embed the manifest."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from fedp.device_runtime import contract
+from fedp.device_runtime.errors import ExportError
+
+_ALIGNMENT = 16  # schema.fbs: Buffer.data is force_align: 16
+_OP_NAMES = {
+    number: name
+    for name, number in vars(schema.BuiltinOperator).items()
+    if not name.startswith("_")
+}
+
+
+def operators(content: bytes) -> dict[str, int]:
+    """Counts every operator in every subgraph.
+
+    Raises:
+        ExportError: one is custom or Flex, so a stock runtime could not run it.
+    """
+    model = _load(content)
+    counts: collections.Counter[str] = collections.Counter()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            if number == schema.BuiltinOperator.CUSTOM:
+                name = (code.customCode or b"?").decode()
+                raise ExportError(
+                    f"the file holds the op {name}, which stock runtimes lack; only "
+                    "builtin ops are allowed: replace the layer it comes from"
+                )
+            counts[_OP_NAMES[number]] += 1
+    return dict(sorted(counts.items()))
+
+
+def embed(content: bytes, manifest: contract.Manifest) -> bytes:
+    """Puts the manifest into the file, with the hash of the whole."""
+    model = _load(content)
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(manifest.to_json(), np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = contract.MANIFEST_METADATA, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [
+        m for m in model.metadata or [] if m.name != contract.MANIFEST_METADATA.encode()
+    ] + [entry]
+    model.description = b"fedp artifact: trainable signatures, builtin ops only"
+    packed = _pack(model)
+    begin, _ = contract.find_manifest(packed)
+    hashed = dataclasses.replace(manifest, sha256=contract.file_hash(packed, begin))
+    text = hashed.to_json()
+    return packed[:begin] + text + packed[begin + len(text) :]
+
+
+def _load(content: bytes) -> Any:
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+
+
+def _bytes(buffer: Any) -> bytes:
+    return np.asarray(buffer.data, np.uint8).tobytes()
+
+
+def _pack(model: Any) -> bytes:
+    """Serialises, with constants aligned as the schema asks.
+
+    The generated Python ignores `force_align`, so buffers pack themselves here.
+    """
+    for buffer in model.buffers:
+        buffer.Pack = _aligned(buffer)
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _aligned(buffer: Any) -> Any:
+    def pack(builder: flatbuffers.Builder) -> int:
+        data = None
+        if buffer.data is not None and len(buffer.data):
+            raw = _bytes(buffer)
+            builder.StartVector(1, len(raw), _ALIGNMENT)
+            builder.head = builder.head - len(raw)
+            builder.Bytes[builder.head : builder.head + len(raw)] = raw
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
+
+    return pack

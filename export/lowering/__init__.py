@@ -1,0 +1,1 @@
+"""Training-graph ops that TFLite lacks, spelled in builtin ones."""

@@ -1,0 +1,129 @@
+"""Copies a traced TensorFlow function op by op, lowering what TFLite does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import function_def_to_graph
+
+from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
+    activation,
+    convolution,
+    loss,
+    matmul,
+    pooling,
+    randomness,
+    shapes,
+)
+from fedp.export.lowering.table import (
+    BUILTIN,
+    LOWERINGS,
+    Lowering,
+    Scope,
+    place,
+)
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+def rewrite(
+    function: Any,
+    inputs: Sequence[tf.Tensor],
+    variables: Mapping[int, tf.Tensor],
+    *,
+    table: Mapping[str, Lowering] = LOWERINGS,
+    strict: bool = True,
+) -> list[tf.Tensor]:
+    """Emits `function`'s outputs into the current graph, from `inputs`.
+
+    Args:
+        function: a ConcreteFunction; captured tensors that are no variables are
+            taken as constants.
+        inputs: one tensor for each of its inputs, in order.
+        variables: value to use for each captured variable, by `id` of its handle.
+        table: lowerings by op type.
+        strict: refuse an op that is neither in `table` nor builtin.
+
+    Returns:
+        The function's flat outputs. Only what they depend on is emitted.
+
+    Raises:
+        ExportError: an op has no lowering; names the op and its layer.
+    """
+    graph = function.graph
+    values: dict[int, Any] = {}
+    for internal, given in zip(function.inputs, inputs, strict=False):
+        values[id(internal)] = given
+    for external, internal in graph.captures:
+        if id(external) in variables:
+            values[id(internal)] = variables[id(external)]
+        elif external.dtype != tf.resource:
+            values[id(internal)] = tf.constant(external.numpy())
+    return _Rewriter(values, table, strict, Scope({})).outputs(graph.outputs)
+
+
+class _Rewriter:
+    """Evaluates one graph on demand; `values` maps old tensors (by id) to new ones."""
+
+    def __init__(
+        self,
+        values: dict[int, Any],
+        table: Mapping[str, Lowering],
+        strict: bool,
+        scope: Scope,
+    ):
+        self._values, self._table, self._strict = values, table, strict
+        self._scope = scope
+
+    def outputs(self, wanted: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Emits everything that `wanted` needs, in the graph's own order."""
+        needed: set[int] = set()
+        stack = [t.op for t in wanted]
+        while stack:
+            op = stack.pop()
+            if op.type == "Placeholder" or id(op.outputs[0]) in self._values:
+                continue
+            if id(op) not in needed:
+                needed.add(id(op))
+                stack.extend(t.op for t in op.inputs)
+        for op in wanted[0].graph.get_operations() if wanted else ():
+            if id(op) in needed:
+                inputs = [self._values.get(id(t)) for t in op.inputs]
+                for old, new in zip(op.outputs, self._emit(op, inputs), strict=True):
+                    self._values[id(old)] = new
+        return [self._values[id(t)] for t in wanted]
+
+    def _emit(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
+        if op.type == "ReadVariableOp":
+            if inputs[0] is None:
+                raise ExportError(f"{place(op)} reads a variable that is not a weight")
+            return [inputs[0]]
+        if op.type in _CALLS:
+            return self._inline(op, inputs)
+        if op.type in self._table:
+            return self._table[op.type](op, inputs, self._scope)
+        if self._strict and op.type not in BUILTIN:
+            raise ExportError(
+                f"{place(op)} needs the op {op.type}, which has no spelling in TFLite "
+                "builtins yet; Dense, Conv2D, MaxPooling2D, Dropout, Flatten, Reshape "
+                "and their activations have: replace the layer"
+            )
+        graph = tf.compat.v1.get_default_graph()
+        attributes = {k: v for k, v in op.node_def.attr.items() if k[0] != "_"}
+        types = [t.dtype for t in op.outputs]
+        return list(graph.create_op(op.type, inputs, types, attrs=attributes).outputs)
+
+    def _inline(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
+        name = op.get_attr("f").name
+        body = op.graph._get_function(name)
+        definition = getattr(body, "cached_definition", None) or body.function_def
+        graph = function_def_to_graph.function_def_to_graph(definition)
+        values = {id(t): v for t, v in zip(graph.inputs, inputs, strict=True)}
+        inner = _Rewriter(values, self._table, self._strict, self._scope)
+        try:
+            return inner.outputs(graph.outputs)
+        except ExportError as error:
+            raise ExportError(f"{place(op)}: {error}") from error

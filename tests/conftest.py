@@ -1,0 +1,43 @@
+"""Fixtures that several folders share."""
+
+import os
+import pathlib
+import string
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CLASSES = string.digits + string.ascii_uppercase + string.ascii_lowercase
+SPLIT = {"seed": 0, "validation_from": 0.7, "test_from": 0.8}
+
+
+def export_builtin_model(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """Exports an untrained builtin model; weights are the same in every session."""
+    pytest.importorskip("tensorflow", reason="exporting needs the training install")
+    from fedp.export.exporter import export_model, write_artifact
+    from fedp.training.models import build_model, ends_in_softmax, loss_fn
+
+    model = build_model(name, (28, 28, 1), len(CLASSES), seed=0)
+    export = export_model(
+        model,
+        name=name,
+        classes=CLASSES,
+        loss=loss_fn(model),
+        ends_in_softmax=ends_in_softmax(model),
+        client_split=SPLIT,
+        provenance={"data": "none"},
+    )
+    out = folder / f"{name}.tflite"
+    write_artifact(export.content, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def mlp_artifact(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return export_builtin_model("mlp", tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture(scope="session")
+def cnn_artifact(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return export_builtin_model("emnist_cnn", tmp_path_factory.mktemp("artifact"))
