@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -72,9 +73,10 @@ def read_arrays(path: str | pathlib.Path, *names: str) -> list[np.ndarray]:
         DataError: no such file, not an .npz, a missing array, or pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("not an .npz file")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array")
+        with file:
             for name in names:
                 if name not in file.files:
                     raise DataError(
@@ -86,7 +88,15 @@ def read_arrays(path: str | pathlib.Path, *names: str) -> list[np.ndarray]:
         raise DataError(f"{path}: no such file; give an existing .npz") from error
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    # Damaged deflate data and encrypted members are a zlib.error and a RuntimeError.
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataError(
             f"{path} cannot be read as an .npz file ({error}): write it with "
             "numpy.savez"

@@ -27,11 +27,13 @@ class FederatedData(Protocol):
         name: what people call it, such as "synthetic" or a file's name.
         classes: label of each class.
         input_shape: one example's shape.
+        fingerprint: short hex id of its clients and how much each of them has.
     """
 
     name: str
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
+    fingerprint: str
 
     def clients(self) -> Sequence[str]:
         """Names of all clients, sorted."""
@@ -41,3 +43,6 @@ class FederatedData(Protocol):
 
     def load(self, client: str) -> Examples:
         """Reads one client's examples."""
+
+    def close(self) -> None:
+        """Lets go of files."""
