@@ -4,7 +4,8 @@ from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
 from fedp.device_runtime.contract import Manifest, Policy, read_artifact
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.interpreter import available_interpreters
-from fedp.device_runtime.personalizer import Outcome, Personalizer, Status
+from fedp.device_runtime.outcome import Outcome, Status
+from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.store import forget_state
 

@@ -190,6 +190,8 @@ def find_manifest(content: bytes) -> tuple[int, int]:
                 if end <= len(content) and _HASH_FIELD.match(content[begin:end]):
                     return begin, end
                 raise ArtifactError("its manifest is cut short: copy it again")
+    except KeyError:  # No metadata at all.
+        pass
     except (struct.error, IndexError) as error:
         raise ArtifactError(
             "its structure is damaged (cut short?): copy or download it again"
@@ -215,12 +217,15 @@ def _u32(content: bytes, at: int) -> int:
 
 
 def _field(content: bytes, table: int, number: int) -> int:
+    """Offset of a table's field; KeyError if the table does not have it."""
     vtable = table - struct.unpack_from("<i", content, table)[0]
-    if vtable < 0 or struct.unpack_from("<H", content, vtable)[0] < 6 + 2 * number:
-        raise IndexError(number)
+    if vtable < 0:
+        raise IndexError(vtable)
+    if struct.unpack_from("<H", content, vtable)[0] < 6 + 2 * number:
+        raise KeyError(number)
     offset = struct.unpack_from("<H", content, vtable + 4 + 2 * number)[0]
     if offset == 0:
-        raise IndexError(number)
+        raise KeyError(number)
     return int(table + offset)
 
 

@@ -19,11 +19,12 @@ def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         DataError: another shape or dtype, or values that are not finite.
     """
-    x = np.asarray(x)
+    x = _as_array(x, "x")
     if x.dtype == np.uint8:
         x = x.astype(np.float32) / np.float32(255)
     elif x.dtype in (np.float16, np.float32, np.float64):
-        x = x.astype(np.float32)
+        with np.errstate(over="ignore"):  # Inf is reported below.
+            x = x.astype(np.float32)
     else:
         raise DataError(
             f"x has dtype {x.dtype}; allowed are uint8 (0..255) and float32: convert it"
@@ -48,7 +49,7 @@ def as_labels(y: np.ndarray, classes: int, examples: int) -> np.ndarray:
     Raises:
         DataError: another length, dtype, or a label out of range.
     """
-    y = np.asarray(y)
+    y = _as_array(y, "y")
     if y.ndim != 1 or len(y) != examples:
         raise DataError(
             f"y has shape {list(y.shape)} for {examples} examples; one label an "
@@ -66,6 +67,15 @@ def as_labels(y: np.ndarray, classes: int, examples: int) -> np.ndarray:
     return y.astype(np.int32)
 
 
+def _as_array(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"{name} has examples of different shapes: bring all to one shape"
+        ) from error
+
+
 def read_arrays(path: str | pathlib.Path, *names: str) -> list[np.ndarray]:
     """Reads named arrays of an .npz file.
 
@@ -73,10 +83,11 @@ def read_arrays(path: str | pathlib.Path, *names: str) -> list[np.ndarray]:
         DataError: no such file, not an .npz, a missing array, or pickled objects.
     """
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array")
-        with file:
+        # NumPy leaves a damaged file open that it has opened itself.
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array")
             for name in names:
                 if name not in file.files:
                     raise DataError(

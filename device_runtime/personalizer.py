@@ -1,0 +1,268 @@
+"""The device's front door: predict, personalize, keep or fall back, remember."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import threading
+import time
+from types import TracebackType
+
+import numpy as np
+
+from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
+from fedp.device_runtime.contract import Manifest, read_artifact
+from fedp.device_runtime.errors import StateError
+from fedp.device_runtime.examples import as_labels, as_model_input
+from fedp.device_runtime.guard import Decision, Evidence, Score, decide
+from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
+from fedp.device_runtime.session import Session
+from fedp.device_runtime.store import Store
+from fedp.device_runtime.weights import (
+    Weights,
+    all_finite,
+    blob_size,
+    from_blob,
+    to_blob,
+)
+
+
+class Personalizer:
+    """Serves a model and adapts it to one client's examples.
+
+    After every failure, `predict` goes on with the model that was live before.
+    `predict` and `status` may be called from other threads at any time.
+
+    Attributes:
+        manifest: of the artifact.
+        interpreter: kind of interpreter that runs it.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        content: bytes,
+        store: Store,
+        interpreter: str | None,
+        threads: int,
+    ) -> None:
+        """Use `Personalizer.open`."""
+        self.manifest = manifest
+        self._content = content
+        self._store = store
+        self._threads = threads
+        self._kind = interpreter
+        live = store.newest()
+        self._serving: Session | None = self._session(live and live.weights)
+        self.interpreter = self._kind = self._serving.interpreter
+        self._serving_lock = threading.Lock()
+        # One change of the live model at a time.
+        self._changing = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        artifact: str | pathlib.Path,
+        state_dir: str | pathlib.Path | None = None,
+        *,
+        interpreter: str | None = None,
+        threads: int = 1,
+    ) -> Personalizer:
+        """Opens an artifact with whichever of its models is live on this device.
+
+        Args:
+            artifact: path of the file that `fedp export` wrote.
+            state_dir: where this device's state lives; None keeps it in memory.
+            interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest
+                one installed.
+            threads: CPU threads of the interpreter.
+
+        Raises:
+            ArtifactError: the artifact cannot be used.
+            StateError: the state is another artifact's, or cannot be read or made.
+            MissingDependencyError: no interpreter is installed.
+        """
+        manifest, content = read_artifact(artifact)
+        store = Store.open(state_dir, manifest.sha256, blob_size(manifest.weights))
+        try:
+            return cls(manifest, content, store, interpreter, threads)
+        except BaseException:
+            store.close()
+            raise
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities of the live model, float32 [n, C].
+
+        Args:
+            x: inputs, uint8 or float32 [n, *input_shape], see `as_model_input`.
+
+        Raises:
+            DataError: x does not fit the model.
+        """
+        inputs = as_model_input(x, self.manifest.input_shape)
+        with self._serving_lock:
+            if self._serving is None:
+                raise StateError("this Personalizer is closed: open it again")
+            return self._serving.infer(inputs)
+
+    def personalize(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        budget: Budget | None = None,
+        seed: int = 0,
+        on_epoch: OnEpoch | None = None,
+    ) -> Outcome:
+        """Adapts the initial model to a client's examples and keeps it if it is better.
+
+        A part of the examples is held out. The adapted model goes live if the guard
+        finds it better than the initial one on that part; else the initial one does.
+
+        Args:
+            x: inputs, uint8 or float32 [n, *input_shape]; n may be 0.
+            y: labels, integers [n].
+            budget: what the adaptation may cost.
+            seed: of the hold-out and of the order of examples.
+            on_epoch: told of every completed local epoch.
+
+        Raises:
+            DataError: x or y do not fit the model.
+            StateError: the result cannot be stored; what was live stays live.
+        """
+        started = time.monotonic()
+        x, y = self._checked(x, y)
+        with self._changing:
+            policy = self.manifest.policy
+            held, rest = split_hold_out(len(x), policy.hold_out, seed)
+            session = self._session(None)
+            initial = Score(*session.evaluate(x[held], y[held]))
+            adaptation = adapt(
+                session,
+                x[rest],
+                y[rest],
+                policy,
+                batch_size=self.manifest.batch_size,
+                budget=budget,
+                seed=seed,
+                on_epoch=on_epoch,
+            )
+            personalized = Score(*session.evaluate(x[held], y[held]))
+            weights = session.save()
+            finite = adaptation.finite and all_finite(weights)
+            evidence = Evidence(initial, personalized, len(rest), finite)
+            decision = decide(evidence, policy)
+            generation = self._store_and_serve(weights, decision, evidence)
+        seconds = time.monotonic() - started
+        return describe(generation, decision, evidence, adaptation, seconds)
+
+    def rollback(self) -> Status:
+        """Forgets the live generation; the one before it, or the initial model, serves.
+
+        Raises:
+            StateError: the state cannot be written; what was live stays live.
+        """
+        with self._changing:
+            row = self._store.newest(1)
+            before = self._session(row and row.weights)
+            self._store.rollback()
+            self._serve(before)
+            return self.status()
+
+    def reset(self) -> Status:
+        """Goes back to the initial model and forgets all generations.
+
+        Raises:
+            StateError: the state cannot be written; what was live stays live.
+        """
+        with self._changing:
+            initial = self._session(None)
+            self._store.reset()
+            self._serve(initial)
+            return self.status()
+
+    def status(self) -> Status:
+        """What is live on this device, and why.
+
+        Raises:
+            StateError: the state cannot be read.
+        """
+        row = self._store.newest()
+        damage = self._store.damage()
+        live = "initial" if row is None or row.weights is None else row.id
+        warning = f"the state was damaged ({damage}): serving {_model_name(live)}"
+        return Status(
+            live=live,
+            generations=self._store.count(),
+            artifact=self.manifest.sha256,
+            decision=row and row.decision,
+            reason=row and row.reason,
+            created=row and row.created,
+            state=str(self._store.path) if self._store.path else None,
+            warnings=(warning,) if damage else (),
+        )
+
+    def close(self) -> None:
+        """Lets go of the interpreter and the state; safe to call twice."""
+        with self._changing, self._serving_lock:
+            self._serving = None
+            self._store.close()
+
+    def __enter__(self) -> Personalizer:
+        """Closes itself at the end of a `with`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `close`."""
+        self.close()
+
+    def _checked(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shape = self.manifest.input_shape
+        if len(x) == len(y) == 0:  # A client without data is no mistake.
+            return np.zeros((0, *shape), np.float32), np.zeros(0, np.int32)
+        inputs = as_model_input(x, shape)
+        return inputs, as_labels(y, len(self.manifest.classes), len(inputs))
+
+    def _session(self, weights: bytes | None) -> Session:
+        """A fresh session with these weights, or with the initial model."""
+        session = Session.open(self.manifest, self._content, self._kind, self._threads)
+        if weights is not None:
+            session.restore(from_blob(weights, self.manifest.weights))
+        return session
+
+    def _store_and_serve(
+        self, weights: Weights, decision: Decision, evidence: Evidence
+    ) -> int:
+        kept = to_blob(weights, self.manifest.weights) if decision.keep else None
+        # Made before the commit: after it, nothing may fail.
+        ready = self._session(kept)
+        name = "keep" if decision.keep else "revert"
+        generation = self._store.commit(kept, name, decision.reason, to_json(evidence))
+        self._serve(ready)
+        return generation
+
+    def _serve(self, session: Session) -> None:
+        with self._serving_lock:
+            self._serving = session
+
+
+def split_hold_out(
+    count: int, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits 0..count-1 at random into a hold-out and the rest, which gets the first.
+
+    Returns:
+        Numbers of the held-out examples, int64 [round(count * share)], and the others.
+    """
+    order = np.random.default_rng((seed, 1)).permutation(count)
+    held = min(math.floor(count * share + 0.5), max(count - 1, 0))
+    return order[:held], order[held:]
+
+
+def _model_name(live: int | str) -> str:
+    return f"generation {live}" if isinstance(live, int) else "the initial model"

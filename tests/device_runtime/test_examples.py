@@ -1,0 +1,127 @@
+import io
+import pathlib
+import tempfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedp.device_runtime.errors import DataError
+from fedp.device_runtime.examples import as_labels, as_model_input, read_arrays
+
+SHAPE = (28, 28, 1)
+
+
+def test_uint8_is_scaled_and_gets_its_channel() -> None:
+    x = as_model_input(np.full((2, 28, 28), 51, np.uint8), SHAPE)
+    assert x.shape == (2, 28, 28, 1) and x.dtype == np.float32
+    assert (x == np.float32(51) / np.float32(255)).all()  # 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_are_taken_as_they_are(dtype: type) -> None:
+    x = as_model_input(np.full((1, *SHAPE), 0.25, dtype), SHAPE)
+    assert x.dtype == np.float32 and (x == 0.25).all()
+
+
+def test_no_examples() -> None:
+    assert as_model_input(np.zeros((0, 28, 28)), SHAPE).shape == (0, 28, 28, 1)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((2, 27, 28)), r"shape \[2, 27, 28\]; the model takes \[n, 28"),
+        (np.zeros((28, 28)), "reshape"),
+        (np.zeros((2, 28, 28, 3)), "reshape"),
+        (np.array(3.0), "reshape"),
+        (np.zeros((2, 28, 28), np.int64), "dtype int64"),
+        (np.array(["a"]), "dtype <U1"),
+        (None, "dtype object"),
+        ([[1.0], [1.0, 2.0]], "different shapes"),
+        (np.full((2, 28, 28), 1e300), "NaN or Inf, first in example 0"),
+    ],
+)
+def test_wrong_inputs(x: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_model_input(x, SHAPE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(bad: float) -> None:
+    x = np.zeros((3, 28, 28), np.float32)
+    x[1, 4, 5] = bad
+    with pytest.raises(DataError, match="first in example 1"):
+        as_model_input(x, SHAPE)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i4", np.uint64])
+def test_labels(dtype: str) -> None:
+    y = as_labels(np.array([0, 61], dtype), 62, 2)
+    assert y.dtype == np.int32 and y.tolist() == [0, 61]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([0, 62]), r"label 62 of example 1 .* 0\.\.61"),
+        (np.array([-1, 0]), "label -1 of example 0"),
+        (np.array([2**63, 0], np.uint64), "label 9223372036854775808"),
+        (np.array([0.0, 1.0]), "dtype float64"),
+        (np.array([0]), r"shape \[1\] for 2 examples"),
+        (np.zeros((2, 1), int), r"shape \[2, 1\]"),
+        ([[1], [1, 2]], "different shapes"),
+    ],
+)
+def test_wrong_labels(y: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_labels(y, 62, 2)
+
+
+def npz(compressed: bool) -> bytes:
+    out = io.BytesIO()
+    save = np.savez_compressed if compressed else np.savez
+    save(out, x=np.zeros((3, 28, 28), np.uint8), y=np.arange(3))
+    return out.getvalue()
+
+
+def test_read_arrays(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.npz").write_bytes(npz(True))
+    x, y = read_arrays(tmp_path / "a.npz", "x", "y")
+    assert x.shape == (3, 28, 28) and y.tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="no array 'z'"):
+        read_arrays(tmp_path / "a.npz", "z")
+
+
+def test_files_that_are_no_npz(tmp_path: pathlib.Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    np.savez(tmp_path / "pickled.npz", x=np.array([object()], object))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for path in (*tmp_path.iterdir(), tmp_path, tmp_path / "none.npz"):
+        with pytest.raises(DataError, match=str(path)):
+            read_arrays(path, "x")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    compressed=st.booleans(),
+    edits=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4
+    ),
+    cut=st.floats(0, 1) | st.just(1.0),
+)
+def test_any_bytes_are_a_data_error(
+    compressed: bool, edits: list[tuple[float, int]], cut: float
+) -> None:
+    content = bytearray(npz(compressed))
+    for place, value in edits:
+        content[int(place * len(content))] = value
+    with tempfile.TemporaryDirectory() as name:
+        path = pathlib.Path(name) / "a.npz"
+        path.write_bytes(content[: int(cut * len(content))])
+        try:
+            x, y = read_arrays(path, "x", "y")
+            as_labels(y, 62, len(as_model_input(x, SHAPE)))
+        except DataError as error:
+            assert "\n" not in str(error)

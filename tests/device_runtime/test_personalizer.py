@@ -1,0 +1,375 @@
+"""The front door on real artifacts and real files."""
+
+import os
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fedp.device_runtime import Budget, Personalizer, read_artifact
+from fedp.device_runtime.errors import ArtifactError, DataError, StateError
+from fedp.device_runtime.personalizer import split_hold_out
+
+from .conftest import make_examples
+
+WHOLE = Budget(epochs=30)
+X, Y = make_examples(80)
+PROBE, PROBE_Y = make_examples(100, seed=1)
+
+
+def flip_in(path: pathlib.Path, needle: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.index(needle) + len(needle) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_personalizes_and_remembers(
+    kind: str, mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path, interpreter=kind) as device:
+        assert device.interpreter == kind
+        before = device.predict(PROBE)
+        assert before.shape == (100, 62) and before.dtype == np.float32
+        assert np.abs(before.sum(axis=1) - 1).max() < 1e-5
+        assert device.status().live == "initial" and device.status().decision is None
+
+        outcome = device.personalize(X, Y, budget=WHOLE)
+        assert (outcome.decision, outcome.generation) == ("keep", 1)
+        # A quarter of 80 is held out; 60 are 3 batches of 20, 30 times.
+        assert (outcome.hold_out, outcome.examples) == (20, 60)
+        assert (outcome.epochs, outcome.steps, outcome.stopped_by) == (30, 90, "epochs")
+        assert outcome.personalized_accuracy > outcome.initial_accuracy
+        assert outcome.personalized_loss < outcome.initial_loss
+        assert 0 < outcome.seconds < 60
+
+        after = device.predict(PROBE)
+        assert (after.argmax(axis=1) == PROBE_Y).mean() > 0.9
+        status = device.status()
+        assert (status.live, status.generations, status.decision) == (1, 1, "keep")
+        assert status.reason == outcome.reason and status.warnings == ()
+        assert status.artifact == read_artifact(mlp_artifact)[0].sha256
+        assert status.state == str(tmp_path / "state.sqlite")
+    with Personalizer.open(mlp_artifact, tmp_path, interpreter=kind) as device:
+        assert (device.predict(PROBE) == after).all()
+        assert device.status() == status
+
+
+def test_every_personalization_starts_from_the_initial_model(
+    mlp_artifact: pathlib.Path,
+) -> None:
+    with Personalizer.open(mlp_artifact) as device:
+        first = device.personalize(X, Y, budget=WHOLE, seed=3)
+        once = device.predict(PROBE)
+        second = device.personalize(X, Y, budget=WHOLE, seed=3)
+        assert second.initial_loss == first.initial_loss
+        assert (device.predict(PROBE) == once).all()
+
+
+def test_reverts_what_is_worse(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Random labels are learned by heart; the hold-out tells."""
+    random = np.random.default_rng(5)
+    noise = random.integers(0, 256, (60, 28, 28)).astype(np.uint8)
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        initial = device.predict(PROBE)
+        device.personalize(X, Y, budget=WHOLE)
+        assert (device.predict(PROBE) != initial).any()
+        outcome = device.personalize(
+            noise, random.integers(0, 62, 60), budget=Budget(epochs=200)
+        )
+        assert outcome.decision == "revert" and "must" in outcome.reason
+        assert outcome.personalized_loss > outcome.initial_loss
+        assert (device.predict(PROBE) == initial).all()
+        status = device.status()
+        assert (status.live, status.decision, status.generations) == (
+            "initial",
+            "revert",
+            2,
+        )
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == initial).all()
+        assert device.status() == status
+
+
+def test_rollback_and_reset(mlp_artifact: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        models = [device.predict(PROBE)]
+        for seed in (1, 2):
+            assert device.personalize(X, Y, budget=WHOLE, seed=seed).decision == "keep"
+            models.append(device.predict(PROBE))
+        assert (models[1] != models[2]).any()
+        assert device.rollback().live == 1
+        assert (device.predict(PROBE) == models[1]).all()
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == models[1]).all()
+        for _ in range(2):  # Beyond the first there is nothing to go back to.
+            assert device.rollback().live == "initial"
+            assert (device.predict(PROBE) == models[0]).all()
+        device.personalize(X, Y, budget=WHOLE)
+        status = device.reset()
+        assert (status.live, status.generations) == ("initial", 0)
+        assert (device.predict(PROBE) == models[0]).all()
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == models[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "hold_out", "reason"),
+    [
+        (0, 0, "there are no examples to adapt on"),
+        (1, 0, "too few hold-out examples to judge by: there are 0"),
+        (2, 1, "too few hold-out examples to judge by: there are 1"),
+        (5, 1, "too few hold-out examples to judge by: there are 1"),
+    ],
+)
+def test_few_examples(
+    kind: str, mlp_artifact: pathlib.Path, count: int, hold_out: int, reason: str
+) -> None:
+    with Personalizer.open(mlp_artifact, interpreter=kind) as device:
+        before = device.predict(PROBE)
+        outcome = device.personalize(X[:count], Y[:count])
+        assert outcome.decision == "revert" and outcome.reason.startswith(reason)
+        assert (outcome.hold_out, outcome.examples) == (hold_out, count - hold_out)
+        assert (outcome.initial_accuracy is None) == (hold_out == 0)
+        assert (device.predict(PROBE) == before).all()
+
+
+def test_empty_lists_are_no_examples(mlp_artifact: pathlib.Path) -> None:
+    with Personalizer.open(mlp_artifact) as device:
+        outcome = device.personalize(np.array([]), np.array([]))
+        assert outcome.reason == "there are no examples to adapt on"
+
+
+def test_values_that_make_the_loss_overflow(
+    kind: str, mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    huge = np.full((40, 28, 28), 1e38, np.float32)
+    with Personalizer.open(mlp_artifact, tmp_path, interpreter=kind) as device:
+        before = device.predict(PROBE)
+        outcome = device.personalize(huge, Y[:40])
+        assert (outcome.decision, outcome.stopped_by) == ("revert", "loss")
+        assert "NaN or Inf" in outcome.reason
+        assert (device.predict(PROBE) == before).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (X[:, :27], Y),
+        (X, Y[:-1]),
+        (X, Y + 62),
+        (X, Y.astype(float)),
+        (np.full(X.shape, np.nan), Y),
+        (X[:0], Y),
+    ],
+)
+def test_wrong_examples_change_nothing(
+    mlp_artifact: pathlib.Path, x: np.ndarray, y: np.ndarray
+) -> None:
+    with Personalizer.open(mlp_artifact) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        before, status = device.predict(PROBE), device.status()
+        with pytest.raises(DataError):
+            device.personalize(x, y)
+        assert (device.predict(PROBE) == before).all() and device.status() == status
+
+
+def test_wrong_input_to_predict(mlp_artifact: pathlib.Path) -> None:
+    with Personalizer.open(mlp_artifact) as device:
+        with pytest.raises(DataError, match="the model takes"):
+            device.predict(PROBE[:, :5])
+        assert device.predict(PROBE[:0]).shape == (0, 62)
+
+
+def test_an_error_in_a_callback_changes_nothing(mlp_artifact: pathlib.Path) -> None:
+    def stop(epoch: int, loss: float) -> None:
+        raise KeyboardInterrupt
+
+    with Personalizer.open(mlp_artifact) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        before, status = device.predict(PROBE), device.status()
+        with pytest.raises(KeyboardInterrupt):
+            device.personalize(X, Y, seed=9, on_epoch=stop)
+        assert (device.predict(PROBE) == before).all() and device.status() == status
+        assert device.personalize(X, Y, budget=WHOLE).decision == "keep"
+
+
+def test_predict_goes_on_while_another_thread_personalizes(
+    kind: str, mlp_artifact: pathlib.Path
+) -> None:
+    """Every answer is of the old or of the new model, whole."""
+    answers: list[np.ndarray] = []
+    with Personalizer.open(mlp_artifact, interpreter=kind) as device:
+        old = device.predict(PROBE)
+        thread = threading.Thread(
+            target=device.personalize, args=(X, Y), kwargs={"budget": WHOLE}
+        )
+        thread.start()
+        while thread.is_alive():
+            answers.append(device.predict(PROBE))
+            device.status()
+        thread.join()
+        new = device.predict(PROBE)
+    assert (new != old).any()
+    assert any((answer == old).all() for answer in answers)
+    assert all((answer == old).all() or (answer == new).all() for answer in answers)
+
+
+def test_many_threads_predict_at_once(kind: str, mlp_artifact: pathlib.Path) -> None:
+    """Each gets the answer to its own question."""
+    parts = [PROBE[start : start + 7 + start] for start in range(0, 40, 10)]
+    wrong: list[int] = []
+    with Personalizer.open(mlp_artifact, interpreter=kind) as device:
+        answers = [device.predict(part) for part in parts]
+
+        def ask(number: int) -> None:
+            for _ in range(100):
+                answer = device.predict(parts[number])
+                if np.abs(answer - answers[number]).max() > 1e-6:
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_in_memory_leaves_no_file(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Personalizer.open(mlp_artifact) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        device.personalize(X, Y, budget=WHOLE, seed=1)
+        assert device.rollback().live == 1 and device.status().state is None
+    assert os.listdir(tmp_path) == []
+
+
+def test_closed(mlp_artifact: pathlib.Path) -> None:
+    device = Personalizer.open(mlp_artifact)
+    device.close()
+    device.close()
+    for use in (lambda: device.predict(PROBE), device.status, device.reset):
+        with pytest.raises(StateError, match="open it again"):
+            use()
+
+
+def test_state_of_another_artifact(
+    mlp_artifact: pathlib.Path, cnn_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        after = device.predict(PROBE)
+    with pytest.raises(StateError, match="another state directory.*fedp reset"):
+        Personalizer.open(cnn_artifact, tmp_path)
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == after).all()
+
+
+def test_damaged_weights_fall_back(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    models = []
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        for seed in (1, 2):
+            device.personalize(X, Y, budget=WHOLE, seed=seed)
+            models.append(device.predict(PROBE))
+    connection = sqlite3.connect(tmp_path / "state.sqlite")
+    query = "SELECT weights FROM generations WHERE id = 2"
+    (blob,) = connection.execute(query).fetchone()
+    connection.close()
+    flip_in(tmp_path / "state.sqlite", blob[20_000:20_100])
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == models[0]).all()
+        (warning,) = device.status().warnings
+        assert "generation 2 does not match its hash" in warning
+        assert "serving generation 1" in warning
+
+
+def test_garbage_state_falls_back_to_the_initial_model(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        initial = device.predict(PROBE)
+        device.personalize(X, Y, budget=WHOLE)
+    (tmp_path / "state.sqlite").write_bytes(os.urandom(9999))
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert (device.predict(PROBE) == initial).all()
+        assert "serving the initial model" in device.status().warnings[0]
+        device.personalize(X, Y, budget=WHOLE)
+        assert device.status().warnings == ()
+
+
+def test_damaged_artifact(mlp_artifact: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    content = mlp_artifact.read_bytes()
+    copy = tmp_path / "copy.tflite"
+    for damaged in (content[:-100], content[: len(content) // 2], b""):
+        copy.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match=str(copy)):
+            Personalizer.open(copy, tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+
+
+def test_full_disk(mlp_artifact: pathlib.Path, small_disk: pathlib.Path) -> None:
+    """Two generations of 0.8 MB do not fit on 2 MB beside what else is there."""
+    with Personalizer.open(mlp_artifact, small_disk / "state") as device:
+        device.personalize(X, Y, budget=WHOLE)
+        before, status = device.predict(PROBE), device.status()
+        (small_disk / "other").write_bytes(bytes(600_000))
+        with pytest.raises(StateError, match="full.*free some space"):
+            device.personalize(X, Y, budget=WHOLE, seed=1)
+        assert (device.predict(PROBE) == before).all() and device.status() == status
+    with Personalizer.open(mlp_artifact, small_disk / "state") as device:
+        assert (device.predict(PROBE) == before).all() and device.status() == status
+        (small_disk / "other").unlink()
+        assert device.personalize(X, Y, budget=WHOLE, seed=1).generation == 2
+
+
+def test_full_disk_at_first(
+    mlp_artifact: pathlib.Path, small_disk: pathlib.Path
+) -> None:
+    with pytest.raises(OSError):
+        (small_disk / "other").write_bytes(bytes(3_000_000))
+    with pytest.raises(StateError, match="free some space"):
+        Personalizer.open(mlp_artifact, small_disk / "state")
+
+
+def test_read_only_directory(
+    mlp_artifact: pathlib.Path,
+    write_protect: tuple[pathlib.Path, Callable[[], None]],
+) -> None:
+    directory, protect = write_protect
+    with Personalizer.open(mlp_artifact, directory) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        after, status = device.predict(PROBE), device.status()
+    protect()
+    with Personalizer.open(mlp_artifact, directory) as device:
+        assert (device.predict(PROBE) == after).all() and device.status() == status
+        for change in (
+            lambda: device.personalize(X, Y, budget=WHOLE, seed=1),
+            device.rollback,
+            device.reset,
+        ):
+            with pytest.raises(StateError, match="make the directory writable"):
+                change()
+            assert (device.predict(PROBE) == after).all()
+            assert device.status() == status
+    with pytest.raises(StateError, match="cannot be opened"):
+        Personalizer.open(mlp_artifact, directory / "new")
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "held"),
+    [(0, 0.25, 0), (1, 0.25, 0), (1, 1.0, 0), (2, 0.25, 1), (10, 0.25, 3), (8, 1, 7)],
+)
+def test_split(count: int, share: float, held: int) -> None:
+    hold_out, rest = split_hold_out(count, share, seed=4)
+    assert len(hold_out) == held
+    assert sorted([*hold_out, *rest]) == list(range(count))
+    assert (split_hold_out(count, share, seed=4)[0] == hold_out).all()
