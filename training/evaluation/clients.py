@@ -1,0 +1,171 @@
+"""One client through the real device path: adapt, guard, deploy; then the test part.
+
+The device gets the client's support part and never sees the query part, on which all
+accuracies are measured (arXiv 1909.12488, section 4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from fedp.device_runtime.adaptation import adapt
+from fedp.device_runtime.contract import read_artifact
+from fedp.device_runtime.examples import as_labels, as_model_input
+from fedp.device_runtime.personalizer import Personalizer, split_hold_out
+from fedp.device_runtime.session import Session
+from fedp.training.data import Examples, open_data, split_examples
+from fedp.training.evaluation.results import ClientResult
+from fedp.training.evaluation.workers import EvaluateClient, OnResult, evaluate_on
+
+
+def evaluate_clients(
+    artifact: pathlib.Path,
+    data_spec: str,
+    clients: list[str],
+    *,
+    interpreter: str | None = None,
+    seed: int = 0,
+    data_seed: int = 0,
+    max_examples: int | None = None,
+    processes: int = 2,
+    on_result: OnResult | None = None,
+) -> list[ClientResult]:
+    """Evaluates each client in a fresh state, on several processes.
+
+    The results do not depend on the number of processes.
+
+    Args:
+        artifact: the file that `fedp export` wrote.
+        data_spec: the data set, as `open_data` takes it.
+        clients: names of the data set's clients.
+        interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest one.
+        seed: of the clients' splits, the hold-outs and the adaptations.
+        data_seed: the one the data were opened with in training.
+        max_examples: most examples a client; None for all.
+        processes: workers with one interpreter thread each; 1 works in this process.
+        on_result: told of each result as it comes, in any order.
+
+    Returns:
+        One result a client, in the order of `clients`.
+
+    Raises:
+        FedpError: the artifact, the data or a client cannot be used, or a worker died.
+    """
+    job = ClientJob(artifact, data_spec, interpreter, seed, data_seed, max_examples)
+    return evaluate_on(processes, job, clients, on_result)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientJob:
+    """What a worker process needs to evaluate clients.
+
+    Attributes:
+        artifact: path of the exported file.
+        data_spec: the data set, as `open_data` takes it.
+        interpreter: kind of interpreter; None for the fastest one installed.
+        seed: of splits, hold-outs and adaptations.
+        data_seed: of the data.
+        max_examples: most examples a client; None for all.
+    """
+
+    artifact: pathlib.Path
+    data_spec: str
+    interpreter: str | None
+    seed: int
+    data_seed: int
+    max_examples: int | None
+
+    def open(self) -> EvaluateClient:
+        """Opens data and artifact once for all clients of a process."""
+        data = open_data(
+            self.data_spec, max_examples=self.max_examples, seed=self.data_seed
+        )
+        device = Personalizer.open(self.artifact, interpreter=self.interpreter)
+        manifest, content = read_artifact(self.artifact)
+        session = Session.open(manifest, content, self.interpreter)
+
+        def evaluate(client: str) -> ClientResult:
+            examples = data.load(client)
+            support, query = split_examples(client, examples, self.seed, test=0.5)
+            return evaluate_client(client, support, query, device, session, self.seed)
+
+        return evaluate
+
+
+def evaluate_client(
+    client: str,
+    support: Examples,
+    query: Examples,
+    device: Personalizer,
+    session: Session,
+    seed: int,
+) -> ClientResult:
+    """Personalizes a device that starts afresh and measures it on the query part.
+
+    Args:
+        client: its name.
+        support: what the device gets.
+        query: what it never sees; at least one example.
+        device: reset before anything else.
+        session: of the same artifact, to follow the accuracy by epoch.
+        seed: of the hold-out and of the order of examples.
+
+    Raises:
+        DataError: the examples do not fit the model.
+    """
+    device.reset()
+    initial = _accuracy(device.predict(query.x), query.y)
+    outcome = device.personalize(support.x, support.y, seed=seed)
+    deployed = _accuracy(device.predict(query.x), query.y)
+    later = _curve(support, query, session, seed)
+    return ClientResult(
+        client=client,
+        adapt_examples=len(support.y),
+        test_examples=len(query.y),
+        initial=initial,
+        personalized=later[-1] if later else initial,
+        deployed=deployed,
+        kept=outcome.decision == "keep",
+        reason=outcome.reason,
+        curve=(initial, *later),
+    )
+
+
+def _curve(
+    support: Examples, query: Examples, session: Session, seed: int
+) -> list[float]:
+    """Accuracy after each local epoch of the very adaptation that the device runs.
+
+    A `Personalizer` shows nobody the model that it adapts, and reverts it where the
+    guard says so; the same hold-out and seed give the same weights here.
+    """
+    manifest = session.manifest
+    x = as_model_input(support.x, manifest.input_shape)
+    y = as_labels(support.y, len(manifest.classes), len(x))
+    unseen = as_model_input(query.x, manifest.input_shape)
+    _, rest = split_hold_out(len(x), manifest.policy.hold_out, seed)
+    accuracies: list[float] = []
+
+    def measure() -> None:
+        accuracies.append(_accuracy(session.infer(unseen), query.y))
+
+    session.reset()
+    adaptation = adapt(
+        session,
+        x[rest],
+        y[rest],
+        manifest.policy,
+        batch_size=manifest.batch_size,
+        seed=seed,
+        on_epoch=lambda _epoch, _loss: measure(),
+    )
+    if adaptation.stopped_by != "epochs":  # diverged in the middle of an epoch
+        measure()
+    return accuracies
+
+
+def _accuracy(probabilities: np.ndarray, y: np.ndarray) -> float:
+    return float(np.mean(probabilities.argmax(axis=1) == y))

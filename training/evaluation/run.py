@@ -1,0 +1,151 @@
+"""`fedp evaluate`: from an artifact and a data set to a report directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from typing import Any
+
+from fedp.device_runtime.contract import Manifest, read_artifact
+from fedp.device_runtime.errors import ArtifactError, DataError
+from fedp.device_runtime.personalizer import Personalizer
+from fedp.training.data import ClientSplit, FederatedData, choose_clients, open_data
+from fedp.training.evaluation.clients import evaluate_clients
+from fedp.training.evaluation.figures import plotly_objects
+from fedp.training.evaluation.files import make_directory
+from fedp.training.evaluation.report import write_report
+from fedp.training.evaluation.results import write_clients_csv
+from fedp.training.evaluation.summary import Summary, summarize, write_summary_json
+from fedp.training.evaluation.workers import OnResult
+
+# Where a manifest's provenance says which data set the model was trained on.
+DATA_FINGERPRINT = "data_fingerprint"
+
+
+def evaluate(
+    artifact: pathlib.Path,
+    data_spec: str,
+    clients: str,
+    report_dir: pathlib.Path,
+    *,
+    interpreter: str | None = None,
+    seed: int = 0,
+    max_examples: int | None = None,
+    seen_clients: bool = False,
+    new_clients: bool = False,
+    processes: int = 2,
+    on_result: OnResult | None = None,
+) -> Summary:
+    """Evaluates chosen clients and writes clients.csv, summary.json and report.html.
+
+    Args:
+        artifact: the file that `fedp export` wrote.
+        data_spec: the data set, as `open_data` takes it.
+        clients: "test", "validation", "train", "all", or names with commas between.
+        report_dir: created if need be; files in it are replaced when all is measured.
+        interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest one.
+        seed: of the clients' splits, the hold-outs and the adaptations.
+        max_examples: most examples a client; None for all.
+        seen_clients: training clients may be chosen.
+        new_clients: no client of this data set was trained on, whatever its name.
+        processes: workers with one interpreter thread each.
+        on_result: told of each result as it comes.
+
+    Raises:
+        FedpError: artifact, data or clients cannot be used, a worker died, a file
+            cannot be written, or a package is missing; older reports are unchanged.
+    """
+    # What can fail at once must not fail after minutes of work.
+    plotly_objects()
+    manifest, _ = read_artifact(artifact)
+    with Personalizer.open(artifact, interpreter=interpreter) as device:
+        interpreter = device.interpreter
+    split = _client_split(artifact, manifest)
+    # The same seed as in training: it draws synthetic writers and capped examples.
+    data = open_data(data_spec, max_examples=max_examples, seed=split.seed)
+    _check_fit(data, manifest)
+    chosen = choose_clients(
+        data.clients(),
+        split,
+        clients,
+        _trained_on(data, manifest),
+        seen_clients=seen_clients,
+        new_clients=new_clients,
+    )
+    make_directory(report_dir)
+    started = time.monotonic()
+    results = evaluate_clients(
+        artifact,
+        data_spec,
+        chosen,
+        interpreter=interpreter,
+        seed=seed,
+        data_seed=split.seed,
+        max_examples=max_examples,
+        processes=processes,
+        on_result=on_result,
+    )
+    summary = summarize(results)
+    facts = {
+        "artifact": str(artifact),
+        "data set": data.name,
+        "clients": clients,
+        "most examples a client": max_examples or "all",
+        "test part": "half of a client's examples, never on its device",
+        "interpreter": interpreter,
+        "seed": seed,
+        "processes": processes,
+        "seconds": round(time.monotonic() - started, 1),
+        **_origin(manifest),
+    }
+    write_clients_csv(report_dir / "clients.csv", results)
+    write_summary_json(report_dir / "summary.json", summary, facts)
+    write_report(report_dir / "report.html", summary, results, facts)
+    return summary
+
+
+def _check_fit(data: FederatedData, manifest: Manifest) -> None:
+    """Raises DataError unless the model takes this data set's examples and labels."""
+    shape, wanted = tuple(data.input_shape), manifest.input_shape
+    if wanted not in (shape, (*shape, 1)):
+        raise DataError(
+            f"{data.name} has examples of shape {list(shape)}, the artifact takes "
+            f"{list(wanted)}: give data of that shape"
+        )
+    if tuple(data.classes) != manifest.classes:
+        raise DataError(
+            f"{data.name} has {_few(data.classes)}, the artifact has "
+            f"{_few(manifest.classes)}: give data with these classes in this order"
+        )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+    return f"{len(classes)} classes ({shown})"
+
+
+def _client_split(artifact: pathlib.Path, manifest: Manifest) -> ClientSplit:
+    try:
+        return ClientSplit.from_json(manifest.client_split)
+    except DataError as error:
+        raise ArtifactError(f"artifact {artifact}: {error}; export it again") from error
+
+
+def _trained_on(data: FederatedData, manifest: Manifest) -> bool:
+    recorded = manifest.provenance.get(DATA_FINGERPRINT)
+    return recorded is not None and recorded == data.fingerprint
+
+
+def _origin(manifest: Manifest) -> dict[str, Any]:
+    """What the artifact says about itself."""
+    return {
+        "artifact SHA-256": manifest.sha256,
+        "model": manifest.model,
+        "client optimizer": manifest.client_optimizer,
+        "batch size": manifest.batch_size,
+        "policy": dataclasses.asdict(manifest.policy),
+        "client split": manifest.client_split,
+        "provenance": manifest.provenance,
+        "parity": manifest.parity,
+    }

@@ -1,0 +1,180 @@
+"""Client by client on several processes, none of which outlives the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Protocol, cast
+
+from fedp.device_runtime.errors import FedpError
+from fedp.training.evaluation.lifeline import die_with
+from fedp.training.evaluation.results import ClientResult
+
+EvaluateClient = Callable[[str], ClientResult]
+
+# Called with how many clients are done, how many there are, and the newest result.
+OnResult = Callable[[int, int, ClientResult], None]
+
+
+class Job(Protocol):
+    """What a worker needs to begin; it is pickled."""
+
+    def open(self) -> EvaluateClient:
+        """Opens what all clients share; runs once in each process."""
+
+
+def evaluate_on(
+    processes: int,
+    job: Job,
+    clients: Sequence[str],
+    on_result: OnResult | None = None,
+) -> list[ClientResult]:
+    """Evaluates clients, each as soon as a process is free.
+
+    Args:
+        processes: how many worker processes; 1 works in this process.
+        job: opened by every worker.
+        clients: names.
+        on_result: told of each result as it comes, in any order.
+
+    Returns:
+        One result a client, in the order of `clients`.
+
+    Raises:
+        FedpError: a client's evaluation raised it, or a worker died.
+    """
+    results: dict[int, ClientResult] = {}
+    with contextlib.closing(_results(processes, job, clients)) as arriving:
+        for index, result in arriving:
+            results[index] = result
+            if on_result:
+                on_result(len(results), len(clients), result)
+    return [results[index] for index in range(len(clients))]
+
+
+def _results(
+    processes: int, job: Job, clients: Sequence[str]
+) -> Generator[tuple[int, ClientResult], None, None]:
+    processes = min(processes, len(clients))
+    if processes > 1:
+        yield from _from_workers(processes, job, clients)
+    elif clients:
+        evaluate = job.open()
+        yield from ((index, evaluate(client)) for index, client in enumerate(clients))
+
+
+def _from_workers(
+    processes: int, job: Job, clients: Sequence[str]
+) -> Generator[tuple[int, ClientResult], None, None]:
+    todo = deque(range(len(clients)))
+    doing: dict[Connection, int] = {}
+    with _workers(processes, job) as workers:
+
+        def hand_out(connection: Connection) -> None:
+            if todo:
+                index = doing[connection] = todo.popleft()
+                with _death_told(workers[connection], clients[index]):
+                    connection.send(clients[index])
+
+        def take_in(connection: Connection) -> tuple[int, ClientResult]:
+            index = doing.pop(connection)
+            with _death_told(workers[connection], clients[index]):
+                answer = connection.recv()
+            if isinstance(answer, FedpError):
+                raise answer
+            return index, answer
+
+        for connection in workers:
+            hand_out(connection)
+        while doing:
+            for ready in wait(list(doing)):
+                connection = cast(Connection, ready)
+                result = take_in(connection)
+                hand_out(connection)
+                yield result
+
+
+@contextlib.contextmanager
+def _death_told(worker: SpawnProcess, client: str) -> Iterator[None]:
+    """Says what a broken connection means."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        worker.join()
+        code = worker.exitcode or 0
+        how = (
+            f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        )
+        raise FedpError(
+            f"the worker process for client {client!r} {how}: look above for its "
+            "error or for a lack of memory, or use a single process"
+        ) from error
+
+
+@contextlib.contextmanager
+def _workers(processes: int, job: Job) -> Iterator[dict[Connection, SpawnProcess]]:
+    """Starts workers and, however the block is left, ends them."""
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, SpawnProcess] = {}
+    try:
+        with _interrupts_for_the_parent_alone():
+            for _ in range(processes):
+                ours, theirs = context.Pipe()
+                arguments = (job, theirs, os.getpid())
+                worker = context.Process(target=_work, args=arguments, daemon=True)
+                worker.start()
+                theirs.close()
+                workers[ours] = worker
+        yield workers
+    finally:
+        for connection, worker in workers.items():
+            worker.kill()
+            worker.join()
+            connection.close()
+
+
+@contextlib.contextmanager
+def _interrupts_for_the_parent_alone() -> Iterator[None]:
+    """Blocks SIGINT, for the children's whole life: a blocked signal is inherited.
+
+    A terminal sends Ctrl-C to the children as well, who would each print a traceback.
+    One that comes meanwhile is raised here at the end, when every child is known.
+    """
+    # Started by the first child otherwise, and then it unblocks SIGINT.
+    resource_tracker.ensure_running()
+    held: list[int] = []
+    # A thread of NumPy's, which blocks nothing, may take the signal for this one.
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    if main:
+        signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _work(job: Job, connection: Connection, parent: int) -> None:
+    """A worker's life: open the job, then a result or an error for every client."""
+    die_with(parent)
+    try:
+        evaluate = job.open()
+        while True:
+            connection.send(evaluate(connection.recv()))
+    except EOFError:
+        pass  # the parent has closed the connection
+    except FedpError as error:
+        connection.send(error)
