@@ -1,0 +1,53 @@
+# `make quickstart` and `make test` are all a newcomer needs; Python 3.11 and pip do the rest.
+PYTHON ?= python3.11
+BIN = .venv/bin
+PACKAGES = . training training/data training/evaluation export export/lowering device_runtime
+SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
+UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
+  --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
+
+.PHONY: quickstart test test-slow lint format lock clean
+
+quickstart: .venv/installed
+	rm -rf quickstart
+	$(BIN)/fedp train --data synthetic --out quickstart/run --rounds 60 --local-epochs 2 \
+	  --reptile-rounds 40 --eval-every 20
+	$(BIN)/fedp export quickstart/run --out quickstart/model.tflite
+	$(BIN)/fedp evaluate quickstart/model.tflite --data synthetic --report quickstart/report
+	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
+
+test: .venv/installed lint
+	$(BIN)/python -m pytest -q
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format --check -q .
+
+format: .venv/installed
+	$(BIN)/ruff check -q --fix .
+	$(BIN)/ruff format -q .
+
+# Everything pinned and hashed; --no-deps because TFF's own pins no longer resolve.
+.venv/dependencies: requirements/train.txt requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	  -r requirements/train.txt -r requirements/dev.txt
+	touch $@
+
+# The editable install links every file, so a new one needs it again.
+.venv/installed: .venv/dependencies pyproject.toml $(SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	touch $@
+
+# Needs uv; run it after a change to requirements/*.in.
+lock:
+	uv pip compile requirements/train.in $(UV_FLAGS) -o requirements/train.txt
+	uv pip compile requirements/dev.in $(UV_FLAGS) -o requirements/dev.txt
+
+clean:
+	rm -rf .venv build quickstart *.egg-info

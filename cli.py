@@ -1,0 +1,552 @@
+"""The command line: parse, one library call, print, exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + signal when stopped by one.
+Results go to stdout, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+
+import fedp
+from fedp.device_runtime.errors import FedpError
+
+Result = dict[str, Any]
+_PATH = click.Path(path_type=pathlib.Path)
+_INTERPRETERS = click.Choice(["ai_edge_litert", "tflite_runtime"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a verb and leaves with its exit code; every failure is one line."""
+    debug = os.environ.get("FEDP_DEBUG") == "1"
+    try:
+        code = cli.main(arguments, prog_name="fedp", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as request:
+        code = request.exit_code
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx else "fedp"
+        code = _fail(f"{error.format_message()} (see `{verb} --help`)", 2)
+    except (KeyboardInterrupt, click.Abort):
+        code = _fail("stopped by Ctrl-C", 130)
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except FedpError as error:
+        number = getattr(error, "signal", None)
+        code = _fail(str(error), 128 + number if number else 1)
+        if debug:
+            raise
+    except Exception as error:
+        if debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        code = _fail(f"unexpected {what} (FEDP_DEBUG=1 shows where)", 1)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"fedp: error: {line}", err=True)
+    return code
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(fedp.__version__, prog_name="fedp")
+def cli() -> None:
+    r"""On-device personalization: train federated, export, adapt on devices.
+
+    \b
+    fedp train --data synthetic --out run
+    fedp export run --out model.tflite
+    fedp evaluate model.tflite --data synthetic --report report
+    fedp personalize model.tflite --data me.npz --state state
+    """
+
+
+def verb(function: Callable[..., Any]) -> click.Command:
+    """A command with the options that every verb has: --json and --seed."""
+    seed = click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31 - 1),
+        default=0,
+        show_default=True,
+        help="Fixes everything random.",
+    )
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on stdout."
+    )
+    return cli.command()(as_json(seed(function)))
+
+
+_artifact = click.argument("artifact", type=_PATH)
+_interpreter = click.option(
+    "--interpreter", type=_INTERPRETERS, help="Default: the fastest one installed."
+)
+_state = click.option("--state", type=_PATH, required=True, help="State directory.")
+_max_examples = click.option(
+    "--max-examples", type=click.IntRange(1), help="Most examples of one client."
+)
+
+
+@verb
+def doctor(as_json: bool, seed: int) -> None:
+    r"""Say what is installed, what each verb lacks, and the command that mends it.
+
+    \b
+    Example: fedp doctor
+    """
+    from fedp.device_runtime import doctor as examination
+
+    checks, packages = examination.checks(), examination.installed()
+    if as_json:
+        _print_json(
+            {
+                "machine": examination.machine(),
+                "fedp": fedp.__version__,
+                "packages": packages,
+                "verbs": {
+                    c.verb: {"ready": c.ready, "missing": c.missing, "mend": c.mend}
+                    for c in checks
+                },
+            }
+        )
+        return
+    click.echo(f"fedp {fedp.__version__}, {examination.machine()}\n")
+    _print_table((name, found or "-") for name, found in packages.items())
+    click.echo()
+    _print_table(
+        (c.verb, "ready" if c.ready else "lacks " + ", ".join(c.missing))
+        for c in checks
+    )
+    for mend in dict.fromkeys(c.mend for c in checks if c.mend):
+        verbs = ", ".join(c.verb for c in checks if c.mend == mend)
+        click.echo(f"\nfor {verbs}:\n  {mend}")
+
+
+@verb
+@click.option("--data", help="synthetic[:CLIENTS] or an .npz of x, y, client.")
+@click.option("--out", type=_PATH, help="Run directory to create.")
+@click.option("--resume", type=_PATH, metavar="RUN", help="Continue a stopped run.")
+@click.option(
+    "--model",
+    default="emnist_cnn",
+    show_default=True,
+    help="emnist_cnn, emnist_cnn_dropout, mlp or module:function.",
+)
+@click.option("--rounds", default=300, show_default=True, help="Of FedAvg.")
+@click.option("--local-epochs", "-E", default=5, show_default=True, help="E of FedAvg.")
+@click.option(
+    "--server-learning-rate", default=1.0, show_default=True, help="Of FedAvg."
+)
+@click.option("--server-momentum", default=0.9, show_default=True, help="Of FedAvg.")
+@click.option(
+    "--reptile-rounds", default=100, show_default=True, help="Of fine-tuning; 0: none."
+)
+@click.option(
+    "--local-steps", "-K", default=10, show_default=True, help="K of Reptile."
+)
+@click.option(
+    "--reptile-learning-rate",
+    default=1e-3,
+    show_default=True,
+    help="Of the server's Adam while fine-tuning.",
+)
+@click.option("--clients-per-round", "-M", default=5, show_default=True)
+@click.option("--batch-size", default=20, show_default=True)
+@click.option("--client-learning-rate", default=0.02, show_default=True)
+@click.option("--validation", default=0.1, show_default=True, help="Share of clients.")
+@click.option("--test", default=0.2, show_default=True, help="Share of clients.")
+@click.option("--split-seed", default=0, show_default=True, help="Of the client split.")
+@_max_examples
+@click.option(
+    "--eval-every",
+    default=50,
+    show_default=True,
+    help="Rounds between evaluations on validation clients; 0: after each stage.",
+)
+@click.option("--eval-clients", default=20, show_default=True, help="At most.")
+def train(as_json: bool, seed: int, **options: Any) -> None:
+    r"""Train an initial model: FedAvg(E), then Reptile(K) (Algorithm 2).
+
+    \b
+    Examples:
+      fedp train --data synthetic --out run
+      fedp train --data writers.npz --max-examples 400 --out run
+      fedp train --resume run
+    """
+    data, out, resume = (options.pop(name) for name in ("data", "out", "resume"))
+    if resume is not None and (data or out):
+        raise click.UsageError(
+            "--resume continues a run as it was: give no other option"
+        )
+    if resume is None and (data is None or out is None):
+        raise click.UsageError("give --data and --out, or --resume RUN")
+    _quiet_tensorflow()
+    from fedp.training.loop import train as run_training
+
+    if resume is not None:
+        run = run_training(None, resume, resume=True)
+    else:
+        run = run_training(_configuration(data, seed, options), out)
+    result = {
+        "run": str(run.path),
+        "status": run.record.status,
+        "rounds": run.record.rounds,
+        "participated": len(run.record.participated),
+    }
+    _print(as_json, result, f"next: fedp export {run.path} --out model.tflite")
+
+
+def _configuration(data: str, seed: int, options: dict[str, Any]) -> Any:
+    from fedp.training.configuration import Stage, TrainingConfig
+
+    take = options.pop
+    stages = (
+        Stage(
+            "fedavg",
+            "fedavg",
+            rounds=take("rounds"),
+            local_epochs=take("local_epochs"),
+            server_optimizer="momentum",
+            server_learning_rate=take("server_learning_rate"),
+            momentum=take("server_momentum"),
+        ),
+        Stage(
+            "reptile",
+            "reptile",
+            rounds=take("reptile_rounds"),
+            local_steps=take("local_steps"),
+            server_optimizer="adam",
+            server_learning_rate=take("reptile_learning_rate"),
+        ),
+    )
+    stages = tuple(stage for stage in stages if stage.rounds)
+    return TrainingConfig(data=data, seed=seed, stages=stages, **options)
+
+
+@verb
+@click.argument("run", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
+@click.option("--stage", help="Take the model after this stage. Default: the last.")
+def export(as_json: bool, seed: int, run: pathlib.Path, out: pathlib.Path, stage: str):
+    r"""Turn a run into one TFLite file that can train on a device, and prove it.
+
+    \b
+    Examples:
+      fedp export run --out model.tflite
+      fedp export run --stage fedavg --out before-fine-tuning.tflite
+    """
+    _quiet_tensorflow()
+    from fedp.export.exporter import write_artifact
+    from fedp.export.from_run import export_run
+
+    done = export_run(run, stage=stage, seed=seed, report=_say)
+    write_artifact(done.content, out)
+    ops = sum(done.manifest.ops.values())
+    result = {
+        "artifact": str(out),
+        "bytes": len(done.content),
+        "weight_bytes": 4 * sum(_size(w.shape) for w in done.manifest.weights),
+        "sha256": done.manifest.sha256,
+        "ops": done.manifest.ops,
+        "parity": done.manifest.parity,
+    }
+    if as_json:
+        _print_json(result)
+        return
+    click.echo(f"{out}: {len(done.content):,} bytes, {ops} ops, all builtin")
+    for parity in done.parity:
+        click.echo(
+            f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
+            f"largest loss difference {parity.loss:.1e} of the loss"
+        )
+        rows = [("weight", "largest difference", "moved by")]
+        for name, difference in parity.weights.items():
+            rows.append((name, f"{difference:.1e}", f"{parity.moved[name]:.1e}"))
+        _print_table(rows)
+
+
+@verb
+@_artifact
+@click.option("--data", required=True, help="synthetic[:CLIENTS] or an .npz.")
+@click.option(
+    "--clients",
+    default="test",
+    show_default=True,
+    help="test, validation, train, all, or names with commas between.",
+)
+@click.option("--report", type=_PATH, required=True, help="Directory to write to.")
+@click.option("--seen-clients", is_flag=True, help="Allow training clients (Table 2).")
+@click.option("--new-clients", is_flag=True, help="No client here was trained on.")
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@_max_examples
+@_interpreter
+def evaluate(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    data: str,
+    clients: str,
+    report: pathlib.Path,
+    **options: Any,
+) -> None:
+    r"""Measure what personalization does to each client, on the exported file.
+
+    \b
+    Example:
+      fedp evaluate model.tflite --data writers.npz --clients test --report report
+    """
+    from fedp.training.evaluation.run import evaluate as run_evaluation
+
+    with _progress() as advance:
+        summary = run_evaluation(
+            artifact, data, clients, report, seed=seed, on_result=advance, **options
+        )
+    if as_json:
+        _print_json({**dataclasses.asdict(summary), "report": str(report)})
+        return
+    _print_table(_summary_rows(summary))
+    click.echo(f"\nreport: {report / 'report.html'}")
+
+
+def _summary_rows(summary: Any) -> list[tuple[str, ...]]:
+    rows = [("", "initial", "personalized", "deployed")]
+    means = (summary.initial, summary.personalized, summary.deployed)
+    rows.append(("mean accuracy", *(f"{m.value:.4f}" for m in means)))
+    for label, before, after in (
+        ("clients hurt", summary.hurt_before_guard, summary.hurt_after_guard),
+        (
+            "hurt > 1 point",
+            summary.hurt_a_point_before_guard,
+            summary.hurt_a_point_after_guard,
+        ),
+    ):
+        shown = (
+            f"{s.count} of {s.of} ({s.low:.0%} to {s.high:.0%})"
+            for s in (before, after)
+        )
+        rows.append((label, "", *shown))
+    kept = summary.kept
+    rows.append(("kept by the guard", "", "", f"{kept.count} of {kept.of}"))
+    return rows
+
+
+@verb
+@_artifact
+@click.option("--data", type=_PATH, required=True, help="An .npz with x and y.")
+@_state
+@click.option("--epochs", type=click.IntRange(0), help="In place of the policy's.")
+@click.option("--seconds", type=click.FloatRange(0), help="Most time to adapt.")
+@_interpreter
+def personalize(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    data: pathlib.Path,
+    state: pathlib.Path,
+    epochs: int | None,
+    seconds: float | None,
+    interpreter: str | None,
+) -> None:
+    r"""Adapt the model to one client's data; keep it only where it is better.
+
+    \b
+    Example:
+      fedp personalize model.tflite --data me.npz --state state
+    """
+    from fedp.device_runtime import Budget, Personalizer
+    from fedp.device_runtime.examples import read_arrays
+
+    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+        x, y = read_arrays(data, "x", "y")
+        outcome = personalizer.personalize(
+            x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
+        )
+    if as_json:
+        _print_json(dataclasses.asdict(outcome))
+        return
+    numbers = (
+        ("accuracy", outcome.initial_accuracy, outcome.personalized_accuracy),
+        ("log loss", outcome.initial_loss, outcome.personalized_loss),
+    )
+    _print_table(
+        [(f"on {outcome.hold_out} held out", "initial", "personalized")]
+        + [(name, _number(a), _number(b)) for name, a, b in numbers]
+    )
+    click.echo(
+        f"\n{outcome.decision}: {outcome.reason}\n"
+        f"adapted on {outcome.examples} examples, {outcome.epochs} epochs, "
+        f"{outcome.steps} steps, {outcome.seconds:.1f} s"
+    )
+
+
+@verb
+@_artifact
+@_state
+@click.option(
+    "--input", "input_", type=_PATH, required=True, help="An .npz with an array x."
+)
+@click.option("--out", type=_PATH, help="Write probabilities and labels to an .npz.")
+@_interpreter
+def predict(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    state: pathlib.Path,
+    input_: pathlib.Path,
+    out: pathlib.Path | None,
+    interpreter: str | None,
+) -> None:
+    r"""Predict with whichever model is live on this device.
+
+    \b
+    Example:
+      fedp predict model.tflite --state state --input x.npz
+    """
+    import numpy as np
+
+    from fedp.device_runtime import Personalizer
+    from fedp.device_runtime.errors import DataError
+    from fedp.device_runtime.examples import read_arrays
+
+    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+        (x,) = read_arrays(input_, "x")
+        probabilities = personalizer.predict(x)
+        live, classes = personalizer.status().live, personalizer.manifest.classes
+    labels = [classes[i] for i in probabilities.argmax(axis=1)]
+    if out is not None:
+        try:
+            np.savez(out, probabilities=probabilities, labels=np.array(labels, str))
+        except OSError as error:
+            raise DataError(f"{out} cannot be written: {error.strerror}") from error
+    best = [float(p) for p in probabilities.max(axis=1)]
+    if as_json:
+        predictions = [
+            {"label": label, "probability": p}
+            for label, p in zip(labels, best, strict=True)
+        ]
+        _print_json({"live": live, "predictions": predictions})
+        return
+    _say(f"live: {live}")
+    for number, (label, p) in enumerate(zip(labels, best, strict=True)):
+        click.echo(f"{number}\t{label}\t{p:.4f}")
+
+
+@verb
+@_artifact
+@_state
+@_interpreter
+def status(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    state: pathlib.Path,
+    interpreter: str | None,
+) -> None:
+    r"""Say which model is live on this device, and why.
+
+    \b
+    Example:
+      fedp status model.tflite --state state
+    """
+    from fedp.device_runtime import Personalizer
+
+    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+        _print(as_json, dataclasses.asdict(personalizer.status()))
+
+
+@verb
+@_state
+def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
+    r"""Go back to the initial model; forgets what was learned from the examples.
+
+    \b
+    Example:
+      fedp reset --state state
+    """
+    from fedp.device_runtime import forget_state
+
+    forget_state(state)
+    _print(as_json, {"state": str(state), "live": "initial"})
+
+
+def _quiet_tensorflow() -> None:
+    """TensorFlow's own log lines are not for users; its errors are raised."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int, Any], None]]:
+    """A bar on stderr with the time left; nothing where that is no terminal."""
+    with contextlib.ExitStack() as stack:
+        bar: Any = None
+
+        def advance(done: int, total: int, result: Any) -> None:
+            nonlocal bar
+            if not sys.stderr.isatty():
+                return
+            if bar is None:
+                bar = stack.enter_context(
+                    click.progressbar(length=total, label="clients", file=sys.stderr)
+                )
+            bar.update(1)
+
+        yield advance
+
+
+def _print(as_json: bool, result: Result, hint: str = "") -> None:
+    if as_json:
+        _print_json(result)
+        return
+    _print_table((key, _cell(value)) for key, value in result.items())
+    if hint:
+        click.echo(f"\n{hint}")
+
+
+def _print_json(result: Any) -> None:
+    click.echo(json.dumps(result))
+
+
+def _print_table(rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, two spaces apart."""
+    rows = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _size(shape: Sequence[int]) -> int:
+    size = 1
+    for dimension in shape:
+        size *= dimension
+    return size
+
+
+if __name__ == "__main__":
+    main()

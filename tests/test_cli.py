@@ -1,0 +1,179 @@
+"""Every verb as a user calls it: a real process, its streams and its exit code."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fedp.cli import cli
+
+VERBS = sorted(cli.commands)
+
+
+def fedp(*arguments: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fedp.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **kwargs)
+
+
+def refuses(*arguments: object, code: int, **kwargs: object) -> str:
+    """Asserts one line on stderr, nothing on stdout, and the exit code."""
+    done = fedp(*arguments, **kwargs)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.startswith("fedp: error: ") and done.stderr.count("\n") == 1, (
+        done.stderr
+    )
+    return done.stderr
+
+
+@pytest.fixture
+def examples(tmp_path: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Example files of one client, good and bad, by what is wrong with them."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (40, 28, 28), np.uint8)
+    y = random.integers(0, 62, 40)
+    nan = x.astype(np.float32)
+    nan[3, 4, 5] = np.nan
+    files = {
+        "good": {"x": x, "y": y},
+        "one": {"x": x[:1], "y": y[:1]},
+        "none": {"x": x[:0], "y": y[:0]},
+        "shape": {"x": x[:, :20], "y": y},
+        "dtype": {"x": x.astype(str), "y": y},
+        "float labels": {"x": x, "y": y.astype(np.float32)},
+        "label": {"x": x, "y": y + 62},
+        "nan": {"x": nan, "y": y},
+        "length": {"x": x, "y": y[:-1]},
+        "no y": {"x": x},
+    }
+    paths = {name: tmp_path / f"{name}.npz" for name in files}
+    for name, arrays in files.items():
+        np.savez(paths[name], **arrays)
+    paths["no npz"] = tmp_path / "text.npz"
+    paths["no npz"].write_text("not a zip")
+    paths["missing"] = tmp_path / "missing.npz"
+    return paths
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(verb):
+    done = fedp(verb, "--help")
+    assert done.returncode == 0
+    assert f"fedp {verb}" in done.stdout.split("Options:")[0].split("Example")[1]
+    assert "--json" in done.stdout and "--seed" in done.stdout
+
+
+def test_unknown_verb_and_option_are_usage_errors():
+    assert "nonsense" in refuses("nonsense", code=2)
+    assert "--nonsense" in refuses("doctor", "--nonsense", code=2)
+    assert "--state" in refuses("personalize", "a.tflite", "--data", "b.npz", code=2)
+    assert "--resume" in refuses("train", "--resume", "run", "--out", "x", code=2)
+    assert "--data and --out" in refuses("train", code=2)
+
+
+def test_doctor_says_what_each_verb_lacks():
+    result = json.loads(fedp("doctor", "--json").stdout)
+    assert set(result["verbs"]) == set(VERBS) - {"doctor"}
+    blocked = (
+        "import sys; sys.modules.update(tensorflow=None, plotly=None); "
+        "sys.argv = ['fedp', 'doctor']; from fedp.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True
+    )
+    assert "lacks tensorflow" in done.stdout and "pip install" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("missing", "no such file"),
+        ("no npz", ".npz"),
+        ("no y", "'y'"),
+        ("shape", "[40, 20, 28]"),
+        ("dtype", "dtype"),
+        ("float labels", "float32"),
+        ("label", "0..61"),
+        ("nan", "example 3"),
+        ("length", "39"),
+    ],
+)
+def test_personalize_names_what_is_wrong(kind, named, examples, mlp_artifact, tmp_path):
+    state = tmp_path / "state"
+    data = ("--data", examples[kind], "--state", state)
+    assert named in refuses("personalize", mlp_artifact, *data, code=1)
+    live = json.loads(fedp("status", mlp_artifact, "--state", state, "--json").stdout)
+    assert live["live"] == "initial"
+
+
+@pytest.mark.parametrize("kind", ["one", "none"])
+def test_too_little_data_reverts_with_a_reason(kind, examples, mlp_artifact, tmp_path):
+    data = ("--data", examples[kind], "--state", tmp_path / "state", "--json")
+    outcome = json.loads(fedp("personalize", mlp_artifact, *data).stdout)
+    assert outcome["decision"] == "revert" and outcome["reason"]
+
+
+def test_personalize_predict_status_reset(examples, mlp_artifact, tmp_path):
+    state = ("--state", tmp_path / "state")
+    good = examples["good"]
+    done = fedp("personalize", mlp_artifact, "--data", good, *state)
+    assert done.returncode == 0, done.stderr
+    assert "keep: " in done.stdout or "revert: " in done.stdout
+
+    out = tmp_path / "predictions.npz"
+    asked = ("predict", mlp_artifact, "--input", good, *state, "--out", out, "--json")
+    predictions = json.loads(fedp(*asked).stdout)["predictions"]
+    with np.load(out) as file:
+        assert [p["label"] for p in predictions] == file["labels"].tolist()
+        assert file["probabilities"].shape == (40, 62)
+
+    assert fedp("reset", *state).returncode == 0
+    status = json.loads(fedp("status", mlp_artifact, *state, "--json").stdout)
+    assert (status["live"], status["generations"]) == ("initial", 0)
+
+
+def test_state_of_another_artifact(examples, mlp_artifact, cnn_artifact, tmp_path):
+    state = ("--state", tmp_path / "state")
+    fedp("personalize", mlp_artifact, "--data", examples["good"], *state)
+    line = refuses("predict", cnn_artifact, "--input", examples["good"], *state, code=1)
+    assert "is the state of artifact" in line and "fedp reset" in line
+
+
+def test_damaged_artifact_is_refused(examples, mlp_artifact, tmp_path):
+    content = mlp_artifact.read_bytes()
+    short, flipped = tmp_path / "short.tflite", tmp_path / "flipped.tflite"
+    short.write_bytes(content[: len(content) // 2])
+    middle = len(content) // 2
+    flipped.write_bytes(
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    )
+    for artifact in (short, flipped, tmp_path / "missing.tflite", examples["good"]):
+        asked = ("--input", examples["good"], "--state", tmp_path / "state")
+        assert artifact.name in refuses("predict", artifact, *asked, code=1)
+
+
+def test_evaluate_refuses_what_it_cannot_use(mlp_artifact, tmp_path):
+    report = ("--report", tmp_path / "report")
+    asked = ("evaluate", mlp_artifact, *report, "--data")
+    assert "nonsense" in refuses(*asked, "nonsense", code=1)
+    line = refuses(*asked, "synthetic:20", "--clients", "train", code=1)
+    assert "--seen-clients" in line
+    assert not (tmp_path / "report").exists()
+
+
+def test_export_refuses_what_is_no_run(tmp_path):
+    asked = ("export", tmp_path, "--out", tmp_path / "model.tflite")
+    assert "no run directory" in refuses(*asked, code=1)
+
+
+def test_closed_pipe_is_silent(examples, mlp_artifact, tmp_path):
+    asked = f"{sys.executable} -m fedp.cli predict {mlp_artifact} --state "
+    asked += f"'{tmp_path / 'state'}' --input '{examples['good']}' | true"
+    done = subprocess.run(
+        ["bash", "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert "rror" not in done.stderr
