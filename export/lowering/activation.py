@@ -47,6 +47,14 @@ def tanh_grad(
     return [gradient * (1.0 - y * y)]
 
 
+@lowers("Reciprocal", "Inv")
+def reciprocal(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """1 / x, the gradient of a logarithm."""
+    return [1.0 / inputs[0]]
+
+
 @lowers("SelectV2")
 def select(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope

@@ -1,0 +1,131 @@
+"""A finished artifact: what is in it, and that it is proved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fedp.device_runtime import contract
+from fedp.device_runtime.errors import ExportError
+from fedp.device_runtime.session import Session
+from fedp.export import flatbuffer
+from fedp.export.exporter import export_model, write_artifact
+from fedp.export.lowering.table import LOWERINGS
+from fedp.training.models import build_model, ends_in_softmax, loss_fn
+
+layers = tf.keras.layers
+
+
+def export(model: tf.keras.Model, **kwargs):
+    return export_model(
+        model,
+        name="test",
+        classes=[str(c) for c in range(model.output_shape[1])],
+        loss=loss_fn(model),
+        ends_in_softmax=ends_in_softmax(model),
+        batch_size=8,
+        **kwargs,
+    )
+
+
+def small(*middle: layers.Layer, last: str | None = None) -> tf.keras.Model:
+    tf.keras.utils.set_random_seed(0)
+    head = [layers.Flatten(), layers.Dense(5, activation=last)]
+    return tf.keras.Sequential([layers.Input((6, 6, 1)), *middle, *head])
+
+
+def open_session(done, kind: str | None = None) -> Session:
+    return Session.open(done.manifest, done.content, kind)
+
+
+def test_artifact_holds_the_weights_once(cnn_artifact):
+    manifest, content = contract.read_artifact(cnn_artifact)
+    weights = sum(4 * int(np.prod(w.shape)) for w in manifest.weights)
+    assert weights <= len(content) <= 1.03 * weights + 150_000
+
+
+def test_every_op_is_builtin_and_listed(cnn_artifact):
+    manifest, content = contract.read_artifact(cnn_artifact)
+    assert flatbuffer.operators(content) == manifest.ops
+    assert {"BATCH_MATMUL", "ASSIGN_VARIABLE", "CALL_ONCE"} <= set(manifest.ops)
+    assert not any("FLEX" in op.upper() or "CUSTOM" in op for op in manifest.ops)
+
+
+def test_flex_op_is_refused():
+    function = tf.function(
+        lambda x: tf.raw_ops.ReluGrad(gradients=x, features=x),
+        input_signature=[tf.TensorSpec([4])],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], tf.Module()
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.SELECT_TF_OPS]
+    with pytest.raises(ExportError, match="FlexReluGrad"):
+        flatbuffer.operators(converter.convert())
+
+
+@pytest.mark.parametrize("name", ["emnist_cnn_dropout", "mlp"])
+def test_builtin_models_pass_parity_on_every_interpreter(name):
+    model = build_model(name, (28, 28, 1), 62, seed=0)
+    done = export(model, parity_steps=3)
+    assert {p.interpreter for p in done.parity} == {"ai_edge_litert", "tflite_runtime"}
+    for parity in done.parity:
+        assert parity.passed and parity.loss < 1e-5
+        assert all(moved > 1e-5 for moved in parity.moved.values())
+    assert set(done.manifest.parity) == {p.interpreter for p in done.parity}
+
+
+def test_wrong_lowering_does_not_pass_parity(monkeypatch):
+    def passes_everything(op, inputs, scope):
+        return [inputs[0]]
+
+    monkeypatch.setitem(LOWERINGS, "ReluGrad", passes_everything)
+    with pytest.raises(ExportError, match="does not compute what TensorFlow computes"):
+        export(small(layers.Conv2D(3, 3, activation="relu")))
+
+
+@pytest.mark.parametrize("last", [None, "softmax"])
+@pytest.mark.parametrize("kind", ["ai_edge_litert", "tflite_runtime"])
+def test_infer_gives_probabilities_for_any_batch(last, kind):
+    model = small(layers.Conv2D(3, 3, activation="relu"), last=last)
+    session = open_session(export(model), kind)
+    for n in (1, 7, 33):
+        x = np.random.default_rng(n).random((n, 6, 6, 1), dtype=np.float32)
+        expected = model(x) if last else tf.nn.softmax(model(x))
+        np.testing.assert_allclose(session.infer(x), expected, atol=1e-6)
+
+
+def test_reset_and_restore_bring_weights_back():
+    session = open_session(export(small(layers.Conv2D(3, 3, activation="tanh"))))
+    initial = session.save()
+    x, y = np.ones((8, 6, 6, 1), np.float32), np.zeros(8, np.int32)
+    session.train_step(x, y, np.ones(8, np.float32), 0.1)
+    trained = session.save()
+    assert any((trained[w] != initial[w]).any() for w in initial)
+    session.reset()
+    assert all((session.save()[w] == initial[w]).all() for w in initial)
+    session.restore(trained)
+    assert all((session.save()[w] == trained[w]).all() for w in initial)
+
+
+def test_scalar_weight_is_refused():
+    class Scale(layers.Layer):
+        def build(self, shape):
+            self.factor = self.add_weight("factor", ())
+
+        def call(self, x):
+            return x * self.factor
+
+    with pytest.raises(ExportError, match="factor.*shape \\[1\\]"):
+        export(small(Scale()))
+
+
+def test_artifact_is_written_whole_or_not_at_all(tmp_path):
+    write_artifact(b"new", tmp_path / "model.tflite")
+    assert (tmp_path / "model.tflite").read_bytes() == b"new"
+    (tmp_path / "folder").mkdir()
+    for out in (tmp_path / "missing" / "model.tflite", tmp_path / "folder"):
+        with pytest.raises(ExportError, match="--out"):
+            write_artifact(b"x", out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "model.tflite"]
