@@ -26,6 +26,7 @@ test-slow: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check -q .
 	$(BIN)/ruff format --check -q .
+	$(BIN)/mypy --config-file pyproject.toml --no-error-summary -p fedp
 
 format: .venv/installed
 	$(BIN)/ruff check -q --fix .

@@ -212,7 +212,7 @@ def _configuration(data: str, seed: int, options: dict[str, Any]) -> Any:
     from fedp.training.configuration import Stage, TrainingConfig
 
     take = options.pop
-    stages = (
+    stages: tuple[Stage, ...] = (
         Stage(
             "fedavg",
             "fedavg",
@@ -239,7 +239,9 @@ def _configuration(data: str, seed: int, options: dict[str, Any]) -> Any:
 @click.argument("run", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
 @click.option("--stage", help="Take the model after this stage. Default: the last.")
-def export(as_json: bool, seed: int, run: pathlib.Path, out: pathlib.Path, stage: str):
+def export(
+    as_json: bool, seed: int, run: pathlib.Path, out: pathlib.Path, stage: str | None
+) -> None:
     r"""Turn a run into one TFLite file that can train on a device, and prove it.
 
     \b
@@ -321,7 +323,7 @@ def evaluate(
 
 
 def _summary_rows(summary: Any) -> list[tuple[str, ...]]:
-    rows = [("", "initial", "personalized", "deployed")]
+    rows: list[tuple[str, ...]] = [("", "initial", "personalized", "deployed")]
     means = (summary.initial, summary.personalized, summary.deployed)
     rows.append(("mean accuracy", *(f"{m.value:.4f}" for m in means)))
     for label, before, after in (

@@ -23,8 +23,8 @@ _TRAINING = {
 }
 _DEVICE_COMMAND = "pip install ai-edge-litert"
 _TRAIN_COMMAND = (
-    "pip install 'fedp[train]' && "
-    "pip install --no-deps tensorflow-federated==0.87.0  (Python 3.11)"
+    "pip install '.[train]' && pip install --no-deps tensorflow-federated==0.87.0"
+    "  (in a checkout of fedp, with Python 3.11)"
 )
 
 

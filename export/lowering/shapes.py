@@ -46,7 +46,7 @@ def broadcast_gradient_args(
     """Axes that a gradient is summed over, known while tracing."""
     shapes = [known_dimensions(s) or [] for s in inputs]
     rank = max(len(s) for s in shapes)
-    padded = [[1] * (rank - len(s)) + s for s in shapes]
+    padded = [[*[1] * (rank - len(s)), *s] for s in shapes]
     return [
         tf.constant(
             [

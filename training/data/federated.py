@@ -27,13 +27,15 @@ class FederatedData(Protocol):
         name: what people call it, such as "synthetic" or a file's name.
         classes: label of each class.
         input_shape: one example's shape.
-        fingerprint: short hex id of its clients and how much each of them has.
     """
 
     name: str
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hex id of its clients and how much each of them has."""
 
     def clients(self) -> Sequence[str]:
         """Names of all clients, sorted."""

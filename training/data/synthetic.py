@@ -73,6 +73,9 @@ class SyntheticData:
         everything, _ = self._size(client)
         return min(everything, self._max_examples or everything)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def load(self, client: str) -> Examples:
         """Draws one client's examples: x uint8 [n, 28, 28], y int32 [n].
 
