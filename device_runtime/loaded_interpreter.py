@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from typing import IO, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fedp.device_runtime.errors import ArtifactError
-
-_NOTICE = b"Created TensorFlow Lite XNNPACK delegate"
-_stderr_lock = threading.Lock()
+from fedp.device_runtime.quiet_stderr import without_notice
 
 
 class LoadedInterpreter:
@@ -42,7 +36,7 @@ class LoadedInterpreter:
         self._content = content
         self._runners: dict[str, Any] = {}
         try:
-            with _without_notice():
+            with without_notice():
                 self._interpreter = make(content)
                 # tflite_runtime applies XNNPACK only if this precedes any runner.
                 self._interpreter.allocate_tensors()
@@ -89,28 +83,3 @@ class LoadedInterpreter:
 def one_line(error: Exception) -> str:
     """An error's message without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextlib.contextmanager
-def _without_notice() -> Iterator[None]:
-    """Keeps XNNPACK's notice off stderr; all else written meanwhile is passed on.
-
-    The notice comes from C++, which writes to file descriptor 2 and has no switch.
-    """
-    with _stderr_lock, contextlib.ExitStack() as stack:
-        # Without a stderr, or a place to catch it in, the notice does no harm.
-        with contextlib.suppress(OSError):
-            stderr = os.dup(2)
-            stack.callback(os.close, stderr)
-            caught = stack.enter_context(tempfile.TemporaryFile())
-            os.dup2(caught.fileno(), 2)
-            stack.callback(_put_back, stderr, caught)
-        yield
-
-
-def _put_back(stderr: int, caught: IO[bytes]) -> None:
-    os.dup2(stderr, 2)
-    caught.seek(0)
-    for line in caught:
-        if _NOTICE not in line:
-            os.write(stderr, line)
