@@ -271,11 +271,14 @@ def export(
     for parity in done.parity:
         click.echo(
             f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
-            f"largest loss difference {parity.loss:.1e} of the loss"
+            f"largest loss difference {parity.loss:.1e} of the loss, and of weights:"
         )
-        rows = [("weight", "largest difference", "moved by")]
-        for name, difference in parity.weights.items():
-            rows.append((name, f"{difference:.1e}", f"{parity.moved[name]:.1e}"))
+        rows = [("weight", "typical", "worst", "drift", "a step moves it")]
+        for name, w in parity.weights.items():
+            drift = "-" if w.drift is None else f"{w.drift:.1e}"
+            rows.append(
+                (name, f"{w.typical:.1e}", f"{w.worst:.1e}", drift, f"{w.moved:.1e}")
+            )
         _print_table(rows)
 
 
