@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import fedp
 from fedp.device_runtime.errors import FedpError
@@ -43,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except FedpError as error:
-        number = getattr(error, "signal", None)
-        code = _fail(str(error), 128 + number if number else 1)
+        code = _fail(str(error), error.exit_code)
         if debug:
             raise
     except Exception as error:
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    click.echo(f"fedp: error: {line}", err=True)
+    with contextlib.suppress(OSError):  # Nobody reads stderr any more.
+        click.echo(f"fedp: error: {line}", err=True)
     return code
 
 
@@ -81,7 +82,7 @@ def verb(function: Callable[..., Any]) -> click.Command:
         type=click.IntRange(0, 2**31 - 1),
         default=0,
         show_default=True,
-        help="Fixes everything random.",
+        help="Of all that this verb draws at random.",
     )
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object on stdout."
@@ -176,7 +177,15 @@ def doctor(as_json: bool, seed: int) -> None:
     help="Rounds between evaluations on validation clients; 0: after each stage.",
 )
 @click.option("--eval-clients", default=20, show_default=True, help="At most.")
-def train(as_json: bool, seed: int, **options: Any) -> None:
+@click.option(
+    "--personalization-epochs",
+    default=5,
+    show_default=True,
+    help="Local epochs of personalization, here and on devices.",
+)
+@click.option("--checkpoint-every", default=10, show_default=True, help="Rounds.")
+@click.pass_context
+def train(context: click.Context, /, as_json: bool, seed: int, **options: Any) -> None:
     r"""Train an initial model: FedAvg(E), then Reptile(K) (Algorithm 2).
 
     \b
@@ -186,10 +195,8 @@ def train(as_json: bool, seed: int, **options: Any) -> None:
       fedp train --resume run
     """
     data, out, resume = (options.pop(name) for name in ("data", "out", "resume"))
-    if resume is not None and (data or out):
-        raise click.UsageError(
-            "--resume continues a run as it was: give no other option"
-        )
+    if resume is not None:
+        _refuse_other_options(context, "resume", "as_json")
     if resume is None and (data is None or out is None):
         raise click.UsageError("give --data and --out, or --resume RUN")
     _quiet_tensorflow()
@@ -206,6 +213,16 @@ def train(as_json: bool, seed: int, **options: Any) -> None:
         "participated": len(run.record.participated),
     }
     _print(as_json, result, f"next: fedp export {run.path} --out model.tflite")
+
+
+def _refuse_other_options(context: click.Context, *allowed: str) -> None:
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if given is ParameterSource.COMMANDLINE and parameter.name not in allowed:
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot go with --resume, which continues a run "
+                "as it was: leave it out"
+            )
 
 
 def _configuration(data: str, seed: int, options: dict[str, Any]) -> Any:
@@ -250,9 +267,10 @@ def export(
       fedp export run --stage fedavg --out before-fine-tuning.tflite
     """
     _quiet_tensorflow()
-    from fedp.export.exporter import write_artifact
+    from fedp.export.exporter import check_place, write_artifact
     from fedp.export.from_run import export_run
 
+    check_place(out)
     done = export_run(run, stage=stage, seed=seed, report=_say)
     write_artifact(done.content, out)
     ops = sum(done.manifest.ops.values())
@@ -425,7 +443,9 @@ def predict(
     from fedp.device_runtime.errors import DataError
     from fedp.device_runtime.examples import read_arrays
 
-    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+    place = _existing(state)
+    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+        _mention_missing(state)
         (x,) = read_arrays(input_, "x")
         probabilities = personalizer.predict(x)
         live, classes = personalizer.status().live, personalizer.manifest.classes
@@ -467,7 +487,9 @@ def status(
     """
     from fedp.device_runtime import Personalizer
 
-    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+    place = _existing(state)
+    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+        _mention_missing(state)
         _print(as_json, dataclasses.asdict(personalizer.status()))
 
 
@@ -482,8 +504,20 @@ def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
     """
     from fedp.device_runtime import forget_state
 
-    forget_state(state)
+    _mention_missing(state)
+    if _existing(state):
+        forget_state(state)
     _print(as_json, {"state": str(state), "live": "initial"})
+
+
+def _existing(state: pathlib.Path) -> pathlib.Path | None:
+    """The directory, or None where nothing is: a mistyped path must not be made."""
+    return state if state.exists() else None
+
+
+def _mention_missing(state: pathlib.Path) -> None:
+    if not state.exists():
+        _say(f"there is no state in {state}: the initial model is live")
 
 
 def _quiet_tensorflow() -> None:

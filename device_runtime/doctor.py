@@ -10,7 +10,9 @@ import sys
 
 # Package to import and its name on the registry.
 _INTERPRETERS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
-_EVALUATION = {"numpy": "numpy", "plotly": "plotly"}
+# What the generated data set is drawn with.
+_GENERATED = {"matplotlib": "matplotlib"}
+_EVALUATION = {"plotly": "plotly", **_GENERATED}
 _SERVER = {
     "tensorflow": "tensorflow",
     "flatbuffers": "flatbuffers",
@@ -20,11 +22,12 @@ _TRAINING = {
     "tensorflow_federated": "tensorflow-federated",
     "jaxlib": "jaxlib",
     "rich": "rich",
+    **_GENERATED,
 }
 _DEVICE_COMMAND = "pip install ai-edge-litert"
 _TRAIN_COMMAND = (
-    "pip install '.[train]' && pip install --no-deps tensorflow-federated==0.87.0"
-    "  (in a checkout of fedp, with Python 3.11)"
+    "python3.11 -m pip install '.[train]' && "
+    "python3.11 -m pip install --no-deps tensorflow-federated==0.87.0"
 )
 
 
@@ -50,7 +53,7 @@ class Check:
 
 def installed() -> dict[str, str | None]:
     """Version of every package that some verb uses, None where it is absent."""
-    packages = {**_INTERPRETERS, **_EVALUATION, **_TRAINING, "matplotlib": "matplotlib"}
+    packages = {"numpy": "numpy", **_INTERPRETERS, **_EVALUATION, **_TRAINING}
     return {name: _version(module, name) for module, name in sorted(packages.items())}
 
 
@@ -65,11 +68,12 @@ def checks() -> list[Check]:
     rows = [
         ("train", training, _TRAIN_COMMAND),
         ("export", exporting, _TRAIN_COMMAND),
-        ("evaluate", evaluating, "pip install plotly ai-edge-litert"),
+        ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
         *(
             (verb, interpreter, _DEVICE_COMMAND)
-            for verb in ("personalize", "predict", "status", "reset")
+            for verb in ("personalize", "predict", "status")
         ),
+        ("reset", (), ""),
     ]
     return [Check(verb, lack, mend if lack else "") for verb, lack, mend in rows]
 

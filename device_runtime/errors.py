@@ -5,7 +5,12 @@ class FedpError(Exception):
     """Base of all errors that a user can mend.
 
     The message names the thing, what was found, what is allowed and what to do.
+
+    Attributes:
+        exit_code: of the command line: 1 for a failure, 2 for wrong usage.
     """
+
+    exit_code = 1
 
 
 class DataError(FedpError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -105,6 +106,19 @@ def export_model(
     return Export(content, contract.Manifest.from_json(content[begin:end]), parity)
 
 
+def check_place(out: pathlib.Path) -> None:
+    """Finds out before long work whether a file can be put there.
+
+    Raises:
+        ExportError: it is a directory, or in none that exists and may be written to.
+    """
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise ExportError(
+            f"{out} cannot be written: give an --out that is a file in a directory "
+            "that exists and that you may write to"
+        )
+
+
 def write_artifact(content: bytes, out: str | pathlib.Path) -> None:
     """Writes the file whole or not at all.
 
@@ -112,6 +126,7 @@ def write_artifact(content: bytes, out: str | pathlib.Path) -> None:
         ExportError: the place cannot be written.
     """
     out = pathlib.Path(out)
+    check_place(out)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -120,7 +135,8 @@ def write_artifact(content: bytes, out: str | pathlib.Path) -> None:
             os.fsync(file.fileno())
         part.replace(out)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise ExportError(
             f"{out} cannot be written ({error.strerror}): choose another --out"
         ) from error

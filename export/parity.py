@@ -92,20 +92,23 @@ def check_parity(
 
     Raises:
         ExportError: a difference is beyond tolerance; names the weights.
+        MissingDependencyError: no interpreter is installed.
     """
     batches = _batches(manifest, steps, seed)
     reference = _Reference(model, loss, learning_rate)
     trajectory = [(0.0, reference.weights)]
     trajectory += [reference.step(*batch) for batch in batches]
     results = []
-    for kind in available_interpreters():
+    # Without any interpreter, loading one says what to install.
+    for kind in available_interpreters() or (None,):
         device = _Device(manifest, content, kind, learning_rate, reference.random)
         parity = _compare(device, batches, trajectory)
         if parity.failed:
             raise ExportError(
-                f"the file does not compute what TensorFlow computes on {kind}: beyond "
-                f"tolerance are {', '.join(parity.failed)} (a step's loss is off by up "
-                f"to {parity.loss:.1e}): please report the model"
+                "the file does not compute what TensorFlow computes on "
+                f"{device.kind}: beyond tolerance are {', '.join(parity.failed)} (a "
+                f"step's loss is off by up to {parity.loss:.1e}): please report the "
+                "model"
             )
         results.append(parity)
     return results
@@ -119,11 +122,17 @@ class _Device:
     """The file on one interpreter."""
 
     def __init__(
-        self, manifest: Manifest, content: bytes, kind: str, rate: float, random: bool
+        self,
+        manifest: Manifest,
+        content: bytes,
+        kind: str | None,
+        rate: float,
+        random: bool,
     ):
-        self.manifest, self.kind, self.random = manifest, kind, random
+        self.manifest, self.random = manifest, random
         self._content, self._rate = content, rate
         self._session = Session.open(manifest, content, kind)
+        self.kind = self._session.interpreter
 
     def step(self, batch: Batch, weights: list[np.ndarray] | None = None) -> Step:
         """One step from these weights, or from the live ones."""

@@ -71,7 +71,7 @@ def test_unknown_verb_and_option_are_usage_errors():
     assert "nonsense" in refuses("nonsense", code=2)
     assert "--nonsense" in refuses("doctor", "--nonsense", code=2)
     assert "--state" in refuses("personalize", "a.tflite", "--data", "b.npz", code=2)
-    assert "--resume" in refuses("train", "--resume", "run", "--out", "x", code=2)
+    assert "--out" in refuses("train", "--resume", "run", "--out", "x", code=2)
     assert "--data and --out" in refuses("train", code=2)
 
 
@@ -85,7 +85,12 @@ def test_doctor_says_what_each_verb_lacks():
     done = subprocess.run(
         [sys.executable, "-c", blocked], capture_output=True, text=True
     )
-    assert "lacks tensorflow" in done.stdout and "pip install" in done.stdout
+    assert "lacks tensorflow" in done.stdout
+    commands = [c["mend"] for c in result["verbs"].values() if c["mend"]]
+    commands += [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert len(commands) >= 2
+    for command in commands:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,18 @@ def test_personalize_names_what_is_wrong(kind, named, examples, mlp_artifact, tm
     assert named in refuses("personalize", mlp_artifact, *data, code=1)
     live = json.loads(fedp("status", mlp_artifact, "--state", state, "--json").stdout)
     assert live["live"] == "initial"
+
+
+def test_mistyped_state_is_said_and_not_made(examples, mlp_artifact, tmp_path):
+    state = ("--state", tmp_path / "mistyped")
+    for asked in (
+        ("status", mlp_artifact),
+        ("predict", mlp_artifact, "--input", examples["good"]),
+        ("reset",),
+    ):
+        done = fedp(*asked, *state)
+        assert done.returncode == 0 and "no state in" in done.stderr
+    assert not (tmp_path / "mistyped").exists()
 
 
 @pytest.mark.parametrize("kind", ["one", "none"])

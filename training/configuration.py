@@ -18,6 +18,8 @@ SERVER_OPTIMIZERS = ("momentum", "adam", "sgd")
 class ConfigurationError(FedpError):
     """An option of a training run is out of its range."""
 
+    exit_code = 2
+
 
 def _one_of(what: str, found: str, allowed: tuple[str, ...]) -> None:
     if found not in allowed:
@@ -156,7 +158,7 @@ class TrainingConfig:
         if self.max_examples is not None:
             _at_least("max examples", self.max_examples, 1)
         _at_least("eval every", self.eval_every, 0)
-        _at_least("eval clients", self.eval_clients, 0)
+        _at_least("eval clients", self.eval_clients, 1)
         _at_least("personalization epochs", self.personalization_epochs, 1)
         _at_least("checkpoint every", self.checkpoint_every, 1)
 

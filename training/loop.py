@@ -144,6 +144,11 @@ def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest)
     """Runs what is left of a run."""
     config = run.config
     done, state = read_checkpoint(run.checkpoints) or (0, [])
+    if done < run.record.rounds:
+        progress.say(
+            f"run {run.path}: the checkpoint of round {run.record.rounds} is damaged, "
+            f"going on from round {done}"
+        )
     # The clients of a round share the cores: more threads would be in their way.
     threads = max(1, len(os.sched_getaffinity(0)) // config.clients_per_round)
     progress.start(config.total_rounds, done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import Protocol, TextIO
@@ -63,7 +64,8 @@ class PlainProgress:
 
     def say(self, text: str) -> None:
         """Something to tell the user in a line."""
-        print(text, file=self._stream, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # Nobody reads on: train on.
+            print(text, file=self._stream, flush=True)
 
     def stop(self) -> None:
         """The run has ended, one way or another."""

@@ -177,14 +177,18 @@ def create_run(path: pathlib.Path, record: RunRecord) -> Run:
         RunError: something is there already, or it cannot be written.
     """
     check_vacant(path)
+    run = Run(path, record)
     try:
-        (path / "checkpoints").mkdir(parents=True)
-    except OSError as error:
+        run.checkpoints.mkdir(parents=True)
+        return run.update()
+    except (OSError, RunError) as error:
+        with contextlib.suppress(OSError):  # Half a run would only be in the way.
+            run.checkpoints.rmdir()
+            path.rmdir()
         raise RunError(
-            f"run {path} cannot be created ({error.strerror or error}): give an --out "
+            f"run {path} cannot be created ({error}): give an --out "
             "that you may write to"
         ) from error
-    return Run(path, record).update()
 
 
 def load_run(path: str | pathlib.Path) -> Run:

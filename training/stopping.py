@@ -23,6 +23,7 @@ class Interrupted(FedpError):
         """Takes the message for the user and the signal's number."""
         super().__init__(message)
         self.signal = number
+        self.exit_code = 128 + number
 
 
 class StopRequest:

@@ -1,0 +1,84 @@
+"""From a data set to a report with the verbs alone, stopped and resumed on the way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FEDP = [sys.executable, "-m", "fedp.cli"]
+TRAIN = "train --data synthetic:12 --model mlp --reptile-rounds 2 -E 1 --eval-every 0"
+
+
+def fedp(command: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    arguments = [*FEDP, *command.split()]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with a run that was stopped by Ctrl-C and then resumed."""
+    pytest.importorskip("tensorflow_federated", reason="needs the training install")
+    folder = tmp_path_factory.mktemp("end_to_end")
+    command = [*FEDP, *TRAIN.split(), "--rounds", "2000", "--out", "stopped"]
+    # A pipe that only ends when every process that holds it has ended.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=folder, **pipes) as process:
+        assert process.stdout.readline().startswith("round 1/2002 ")
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait() == 130, rest
+    assert "--resume stopped" in rest
+    refused = fedp("train --resume stopped --rounds 3", folder)
+    assert refused.returncode == 2 and "--rounds" in refused.stderr
+
+    done = fedp(f"{TRAIN} --rounds 3 --out run", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_stopped_run_goes_on(folder):
+    run = json.loads((folder / "stopped" / "run.json").read_text())
+    assert run["status"] == "interrupted" and run["rounds"] >= 1
+
+
+def test_export_evaluate(folder):
+    done = fedp("export run --out model.tflite --json", folder)
+    assert done.returncode == 0, done.stderr
+    export = json.loads(done.stdout)
+    assert set(export["parity"]) == {"ai_edge_litert", "tflite_runtime"}
+
+    asked = "evaluate model.tflite --data synthetic:12 --report report --json"
+    done = fedp(asked, folder)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    with (folder / "report" / "clients.csv").open() as file:
+        evaluated = {row["client"] for row in csv.DictReader(file)}
+    run = json.loads((folder / "run" / "run.json").read_text())
+    assert evaluated == set(run["clients"]["test"]) and len(evaluated) == 2
+    assert summary["clients"] == 2
+
+    done = fedp("export run --stage fedavg --out before.tflite", folder)
+    assert "all builtin" in done.stdout
+    assert (folder / "before.tflite").read_bytes() != (
+        folder / "model.tflite"
+    ).read_bytes()
+
+
+def test_what_cannot_be_written_is_found_out_first(folder):
+    done = fedp("export run --out run.json/x.tflite", folder)
+    assert done.returncode == 1 and "cannot be written" in done.stderr
+    done = fedp(f"{TRAIN} --rounds 1 --out run", folder)
+    assert done.returncode == 1 and "exists already" in done.stderr
+
+
+def test_values_out_of_range_are_usage_errors(folder):
+    for option in ("--rounds -1", "--batch-size 0", "--eval-clients 0"):
+        done = fedp(f"{TRAIN} {option} --out other", folder)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert not (folder / "other").exists()
