@@ -17,8 +17,9 @@ from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import FedpError
 from fedp.device_runtime.session import Session
 
-# Called after each local epoch with its number, from 1, and its mean training loss.
-OnEpoch = Callable[[int, float], None]
+# Called after each local epoch with its number, from 1, its mean training loss (NaN or
+# Inf after the step that ended the adaptation), and the session as it is by then.
+OnEpoch = Callable[[int, float, Session], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,8 @@ def adapt(
         batch_size: examples a step, at most the artifact's.
         budget: when to stop earlier.
         seed: of the order of examples.
-        on_epoch: told of every completed epoch.
+        on_epoch: told of every completed epoch, and of the one that a "loss" ended;
+            may infer with the session, but not change its weights.
     """
     budget = budget or Budget()
     epochs = policy.epochs if budget.epochs is None else budget.epochs
@@ -105,11 +107,13 @@ def adapt(
             ones = np.ones(len(batch), np.float32)
             loss = session.train_step(x[batch], y[batch], ones, policy.learning_rate)
             losses.append(loss)
-            if not math.isfinite(loss):
-                return Adaptation(len(losses), epoch, tuple(losses), "loss")
             weighted += loss * len(batch)
+            if not math.isfinite(loss):
+                break
         if on_epoch:
-            on_epoch(epoch + 1, weighted / max(len(x), 1))
+            on_epoch(epoch + 1, weighted / max(len(x), 1), session)
+        if not math.isfinite(weighted):
+            return Adaptation(len(losses), epoch, tuple(losses), "loss")
     return Adaptation(len(losses), epochs, tuple(losses), "epochs")
 
 

@@ -18,10 +18,11 @@ from fedp.device_runtime.errors import ArtifactError
 CONTRACT_VERSION = 1
 MANIFEST_METADATA = "fedp_manifest"
 
-# Signatures. B is the batch size, C the number of classes; all tensors are float32
-# unless they say int32. No scalar: rank-0 inputs crash the aarch64 wheels.
-TRAIN = "train"  # x [B,...], y int32 [B], weight [B], learning_rate [1] -> loss [1]
-EVALUATE = "evaluate"  # x [B,...], y int32 [B] -> loss [B], correct [B]
+# Signatures. n is any number of examples, C the number of classes; all tensors are
+# float32 unless they say int32. No scalar: rank-0 inputs crash the aarch64 wheels.
+# Padding to B, the manifest's batch size, is optional; padded rows get weight 0.
+TRAIN = "train"  # x [n,...], y int32 [n], weight [n], learning_rate [1] -> loss [1]
+EVALUATE = "evaluate"  # x [n,...], y int32 [n] -> loss [n], correct [n]
 INFER = "infer"  # x [n,...] -> output [n,C], class probabilities
 SAVE = "save"  # unused int32 [1] -> one output a weight
 RESTORE = "restore"  # one input a weight -> done [1]
@@ -73,7 +74,7 @@ class Manifest:
     Attributes:
         model: name of the Keras builder.
         input_shape: one example's shape, without the batch.
-        batch_size: B of `train` and `evaluate`; a smaller batch is padded.
+        batch_size: B, examples in a training batch; padding a smaller one is optional.
         classes: label of each class; the length is C.
         weights: the trainable tensors, in the order of `save`.
         client_optimizer: the optimizer inside `train`, such as "sgd".

@@ -11,6 +11,23 @@ import numpy as np
 from fedp.device_runtime.errors import DataError
 
 
+def as_examples(
+    x: np.ndarray, y: np.ndarray, input_shape: tuple[int, ...], classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Brings inputs and labels to float32 [n, *input_shape] and int32 [n].
+
+    A client without data is no mistake: with n = 0 on both sides, any shape will do.
+
+    Raises:
+        DataError: see `as_model_input` and `as_labels`.
+    """
+    x, y = _as_array(x, "x"), _as_array(y, "y")
+    if x.shape[:1] == y.shape[:1] == (0,):
+        return np.zeros((0, *input_shape), np.float32), np.zeros(0, np.int32)
+    inputs = as_model_input(x, input_shape)
+    return inputs, as_labels(y, classes, len(inputs))
+
+
 def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
     """Brings inputs to float32 [n, *input_shape]; uint8 is scaled from 0..255 to 0..1.
 

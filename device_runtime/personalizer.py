@@ -13,7 +13,7 @@ import numpy as np
 from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
 from fedp.device_runtime.contract import Manifest, read_artifact
 from fedp.device_runtime.errors import StateError
-from fedp.device_runtime.examples import as_labels, as_model_input
+from fedp.device_runtime.examples import as_examples, as_model_input
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session
@@ -124,14 +124,15 @@ class Personalizer:
             y: labels, integers [n].
             budget: what the adaptation may cost.
             seed: of the hold-out and of the order of examples.
-            on_epoch: told of every completed local epoch.
+            on_epoch: told of every local epoch, see `adapt`.
 
         Raises:
             DataError: x or y do not fit the model.
             StateError: the result cannot be stored; what was live stays live.
         """
         started = time.monotonic()
-        x, y = self._checked(x, y)
+        classes = len(self.manifest.classes)
+        x, y = as_examples(x, y, self.manifest.input_shape, classes)
         with self._changing:
             policy = self.manifest.policy
             held, rest = split_hold_out(len(x), policy.hold_out, seed)
@@ -170,7 +171,7 @@ class Personalizer:
             return self.status()
 
     def reset(self) -> Status:
-        """Goes back to the initial model and forgets all generations.
+        """Goes back to the initial model; forgets all generations, also damaged ones.
 
         Raises:
             StateError: the state cannot be written; what was live stays live.
@@ -220,13 +221,6 @@ class Personalizer:
     ) -> None:
         """See `close`."""
         self.close()
-
-    def _checked(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shape = self.manifest.input_shape
-        if len(x) == len(y) == 0:  # A client without data is no mistake.
-            return np.zeros((0, *shape), np.float32), np.zeros(0, np.int32)
-        inputs = as_model_input(x, shape)
-        return inputs, as_labels(y, len(self.manifest.classes), len(inputs))
 
     def _session(self, weights: bytes | None) -> Session:
         """A fresh session with these weights, or with the initial model."""

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -16,11 +17,15 @@ FILE = "state.sqlite"
 _MENDED = "state.sqlite.mended"
 _DAMAGED = "state.sqlite.damaged"
 _JOURNAL = "-journal"
+_BLOCK = 1 << 20  # Bytes overwritten at once.
 
 SCHEMA_VERSION = 1
 
 _SCHEMA = {
-    "artifact": "CREATE TABLE artifact (sha256 TEXT NOT NULL, damage TEXT NOT NULL)",
+    "artifact": (
+        "CREATE TABLE artifact (sha256 TEXT NOT NULL, sha256_check TEXT NOT NULL, "
+        "damage TEXT NOT NULL)"
+    ),
     "generations": (
         "CREATE TABLE generations (id INTEGER PRIMARY KEY AUTOINCREMENT, "
         "created TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL, "
@@ -86,8 +91,12 @@ def open_state(
             stack.callback(connection.close)
             if not _tables(connection):
                 _start(connection, directory / FILE, artifact)
-            _check_owner(connection, directory, artifact)
-            damage = _find_damage(connection, weights_size)
+            _check_schema(connection, directory / FILE)
+            found = (
+                _check_owner(connection, directory / FILE, artifact),
+                _find_damage(connection, weights_size),
+            )
+            damage = "; ".join(filter(None, found))
             if not damage:
                 stack.pop_all()
                 return connection
@@ -113,15 +122,42 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def erase(directory: pathlib.Path) -> None:
-    """Removes a directory's state, whatever is in it; other files stay.
+    """Overwrites and removes a directory's state, whatever is in it.
+
+    Other files stay.
 
     Raises:
         OSError: it cannot be removed.
     """
-    for name in (FILE, _MENDED, _DAMAGED):
-        # The file before its journal, which alone would be played into the next file.
-        (directory / name).unlink(missing_ok=True)
-        (directory / (name + _JOURNAL)).unlink(missing_ok=True)
+    erase_leftovers(directory)
+    # The file before its journal, which would undo half a transaction in it.
+    _erase_file(directory / FILE)
+    _erase_file(directory / (FILE + _JOURNAL))
+
+
+def erase_leftovers(directory: pathlib.Path) -> None:
+    """Overwrites and removes what damage and mending left beside a state.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    for name in (_MENDED, _DAMAGED):
+        _erase_file(directory / name)
+        _erase_file(directory / (name + _JOURNAL))
+
+
+def _erase_file(path: pathlib.Path) -> None:
+    """Overwrites a file with zeros, where that is allowed, and removes it.
+
+    A file system that does not write in place, as on flash, may still hold the bytes.
+    """
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        size = path.stat().st_size
+        for at in range(0, size, _BLOCK):
+            file.write(bytes(min(_BLOCK, size - at)))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink(missing_ok=True)
 
 
 def _connect_file(path: pathlib.Path) -> sqlite3.Connection:
@@ -141,7 +177,8 @@ def _connect(path: str) -> sqlite3.Connection:
         # journal goes, so that a commit outlives a power cut.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = EXTRA")
-        # Weights hold traces of a person's data: forgotten means overwritten.
+        # Weights hold traces of a person's data: forgotten means overwritten. Only the
+        # rollback journal, which SQLite itself removes, is not.
         connection.execute("PRAGMA secure_delete = ON")
     except BaseException:
         connection.close()
@@ -165,18 +202,21 @@ def _make_tables(
     for statement in _SCHEMA.values():
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    connection.execute("INSERT INTO artifact VALUES (?, ?)", (artifact, damage))
+    owner = (artifact, _check_of(artifact), damage)
+    connection.execute("INSERT INTO artifact VALUES (?, ?, ?)", owner)
+
+
+def _check_of(artifact: object) -> str:
+    """SHA-256 in hex of what stands as the artifact's hash, damaged or not."""
+    return hashlib.sha256(str(artifact).encode()).hexdigest()
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
 
 
-def _check_owner(
-    connection: sqlite3.Connection, directory: pathlib.Path, artifact: str
-) -> None:
-    """Raises StateError on another program's, schema's or artifact's state."""
-    path = directory / FILE
+def _check_schema(connection: sqlite3.Connection, path: pathlib.Path) -> None:
+    """Raises StateError on another program's or schema's state."""
     tables = _tables(connection)
     if not tables.keys() >= _SCHEMA.keys():
         raise StateError(
@@ -190,14 +230,31 @@ def _check_owner(
         )
     if any(tables[name] != statement for name, statement in _SCHEMA.items()):
         raise sqlite3.DatabaseError("its schema is broken")
-    (owner,) = connection.execute("SELECT sha256 FROM artifact").fetchone() or (None,)
-    if owner is None:
-        raise sqlite3.DatabaseError("the artifact's hash is gone")
-    if owner != artifact:
+
+
+def _check_owner(
+    connection: sqlite3.Connection, path: pathlib.Path, artifact: str
+) -> str:
+    """One phrase if the artifact's hash is damaged but surely this artifact's.
+
+    The hash and its check are two witnesses: either one names the artifact, and only
+    both together name another one.
+
+    Raises:
+        StateError: it is another artifact's state.
+        sqlite3.DatabaseError: nobody can tell whose it is.
+    """
+    query = "SELECT sha256, sha256_check FROM artifact"
+    owner, check = connection.execute(query).fetchone() or (None, None)
+    agree = check == _check_of(owner)
+    if owner == artifact or check == _check_of(artifact):
+        return "" if agree else "the hash of its artifact is damaged"
+    if agree:
         raise StateError(
-            f"{path} is the state of artifact {owner[:12]}, not of {artifact[:12]}: "
+            f"{path} is the state of artifact {owner:.12}, not of {artifact:.12}: "
             "give another state directory, or forget this one with `fedp reset`"
         )
+    raise sqlite3.DatabaseError("whose weights it holds is unknown")
 
 
 def _find_damage(connection: sqlite3.Connection, weights_size: int) -> str:
@@ -247,14 +304,16 @@ def _mend(
     The damaged file stays beside it until the next mending or reset.
     """
     path, mended = directory / FILE, directory / _MENDED
-    mended.unlink(missing_ok=True)
+    erase_leftovers(directory)
     with contextlib.closing(_connect_file(mended)) as connection:
         with transaction(connection):
             _make_tables(connection, artifact, damage)
             insert = "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)"
             connection.executemany(insert, rows)
-    os.replace(path, directory / _DAMAGED)
+    # A copy, so that at every instant there is a file to open or to mend again.
+    shutil.copyfile(path, directory / _DAMAGED)
+    (directory / _DAMAGED).chmod(0o600)
     # The old journal must not be played into the new file.
-    (directory / (FILE + _JOURNAL)).unlink(missing_ok=True)
+    _erase_file(directory / (FILE + _JOURNAL))
     os.replace(mended, path)
     return _connect_file(path)

@@ -121,12 +121,14 @@ class Store:
             )
 
     def reset(self) -> None:
-        """Forgets all generations; the initial model is live.
+        """Forgets all generations, also damaged ones; the initial model is live.
 
         Raises:
             StateError: it cannot be written; what was live stays live.
         """
         with self._writing() as connection:
+            if self.path:
+                state_file.erase_leftovers(self.path.parent)
             connection.execute("DELETE FROM generations")
             connection.execute("UPDATE artifact SET damage = ''")
 
@@ -149,6 +151,8 @@ class Store:
 
 def forget_state(directory: str | pathlib.Path) -> None:
     """Forgets a state directory's state, whatever artifact it is of.
+
+    Its files are overwritten and removed, also those that damage has left.
 
     Raises:
         StateError: it cannot be written.

@@ -28,12 +28,13 @@ def run(session: Session, count: int, policy: Policy = POLICY, **options) -> Ada
 
 
 def test_local_epochs(session: Session) -> None:
-    told: list[tuple[int, float]] = []
+    told: list[tuple[int, float, Session]] = []
     done = run(session, 47, on_epoch=lambda *news: told.append(news))
     # 47 examples are batches of 20, 20 and 7: 3 steps in each of 3 epochs.
     assert (done.steps, done.epochs, done.stopped_by) == (9, 3, "epochs")
     assert len(done.losses) == 9 and done.finite
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    assert [epoch for epoch, *_ in told] == [1, 2, 3]
+    assert all(adapting is session for *_, adapting in told)
     # The mean over examples, not over batches.
     mean = (20 * done.losses[0] + 20 * done.losses[1] + 7 * done.losses[2]) / 47
     assert told[0][1] == pytest.approx(mean)
@@ -46,9 +47,20 @@ def test_each_epoch_takes_every_example_once(session: Session) -> None:
     losses, _ = session.evaluate(as_model_input(x, (28, 28, 1)), y.astype(np.int32))
     means: list[float] = []
     frozen = Policy(learning_rate=0.0, epochs=2)
-    done = run(session, 33, frozen, on_epoch=lambda _, loss: means.append(loss))
+    done = run(session, 33, frozen, on_epoch=lambda *news: means.append(news[1]))
     assert means == pytest.approx([losses.mean()] * 2, rel=1e-5)
     assert done.losses[0] != done.losses[2]  # The second epoch's order is another.
+
+
+def test_looking_at_the_session_changes_nothing(session: Session) -> None:
+    probe = as_model_input(make_examples(70)[0], (28, 28, 1))
+    seen: list[np.ndarray] = []
+    watched = run(session, 47, on_epoch=lambda *news: seen.append(news[2].infer(probe)))
+    assert (seen[0] != seen[1]).any() and (seen[2] == session.infer(probe)).all()
+    weights = session.save()
+    session.reset()
+    assert run(session, 47) == watched
+    assert all((session.save()[name] == weights[name]).all() for name in weights)
 
 
 def test_the_seed_decides(session: Session) -> None:
@@ -102,8 +114,13 @@ def test_no_examples(session: Session) -> None:
 
 def test_divergence_stops_at_once(kind: str, mlp_artifact: pathlib.Path) -> None:
     session = Session.open(*read_artifact(mlp_artifact), kind)
-    done = run(session, 100, Policy(learning_rate=1e30, epochs=50))
+    told: list[float] = []
+    policy = Policy(learning_rate=1e30, epochs=50)
+    done = run(session, 100, policy, on_epoch=lambda *news: told.append(news[1]))
     assert done.stopped_by == "loss" and not done.finite
     assert not math.isfinite(done.losses[-1])
     assert all(math.isfinite(loss) for loss in done.losses[:-1])
     assert done.steps == len(done.losses) < 10
+    # The last epoch, which was not completed, is told of as well.
+    assert len(told) == done.epochs + 1
+    assert [math.isfinite(loss) for loss in told] == [True] * done.epochs + [False]

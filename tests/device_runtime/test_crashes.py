@@ -92,7 +92,7 @@ ADAPTING = """
             file["x"],
             file["y"],
             budget=Budget(epochs=10**6),
-            on_epoch=lambda epoch, loss: print(epoch, flush=True),
+            on_epoch=lambda epoch, *_: print(epoch, flush=True),
         )
 """
 

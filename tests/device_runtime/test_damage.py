@@ -1,5 +1,7 @@
 """Damaged state files: the newest good generation is live, and nobody is lied to."""
 
+import hashlib
+import os
 import pathlib
 import sqlite3
 import tempfile
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedp.device_runtime.errors import StateError
-from fedp.device_runtime.store import Store
+from fedp.device_runtime.store import Store, forget_state
 
 ARTIFACT = "a" * 64
 SIZE = 6_000
@@ -45,6 +47,24 @@ def test_flipped_bit_in_the_newest_weights(tmp_path: pathlib.Path) -> None:
     store.commit(weights(4), "keep", "", "{}")
     assert store.damage() == ""
     assert [store.newest(skip).weights[0] for skip in range(3)] == [4, 2, 1]
+    store.close()
+
+
+def test_end_in_the_middle_of_mending(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file would be renamed next, the good generations are still found."""
+    flip_in(write_state(tmp_path), b"\x03" * 1000)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Store.open(tmp_path, ARTIFACT, SIZE)
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    assert store.newest().weights == weights(2)
     store.close()
 
 
@@ -160,9 +180,124 @@ def test_any_damage(good_file: bytes, damage: tuple) -> None:
         try:
             store.commit(weights(4), "keep", "", "{}")
             assert store.newest().weights == weights(4)
+            store.reset()
+            assert os.listdir(directory) == ["state.sqlite"]
         except StateError:  # A header that makes the file read-only.
             pass
         store.close()
+
+
+@pytest.mark.parametrize("witness", ["hash", "check"])
+def test_one_damaged_witness_of_the_owner(tmp_path: pathlib.Path, witness: str) -> None:
+    """The artifact's hash and the hash of that vouch for each other."""
+    check = hashlib.sha256(ARTIFACT.encode()).hexdigest()
+    flip_in(write_state(tmp_path), (ARTIFACT if witness == "hash" else check).encode())
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    assert [store.newest(skip).weights[0] for skip in range(3)] == [3, 2, 1]
+    assert store.damage() == "the hash of its artifact is damaged"
+    store.close()
+    with pytest.raises(StateError, match="is the state of artifact aaaaaaaaaaaa"):
+        Store.open(tmp_path, "b" * 64, SIZE)
+
+
+def test_damaged_owner_and_damaged_weights(tmp_path: pathlib.Path) -> None:
+    path = write_state(tmp_path)
+    flip_in(path, ARTIFACT.encode())
+    flip_in(path, b"\x03" * 1000)
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    assert store.newest().weights == weights(2)
+    assert "artifact" in store.damage() and "generation 3" in store.damage()
+    store.close()
+
+
+@pytest.mark.parametrize("opened_as", [ARTIFACT, "b" * 64])
+def test_weights_of_an_unknown_owner_are_not_served(
+    tmp_path: pathlib.Path, opened_as: str
+) -> None:
+    path = write_state(tmp_path)
+    flip_in(path, ARTIFACT.encode())
+    flip_in(path, hashlib.sha256(ARTIFACT.encode()).hexdigest().encode())
+    damaged = path.read_bytes()
+    store = Store.open(tmp_path, opened_as, SIZE)
+    assert store.newest() is None and "unknown" in store.damage()
+    assert (tmp_path / "state.sqlite.damaged").read_bytes() == damaged
+    store.close()
+
+
+def test_state_of_another_artifact_with_a_damaged_hash(tmp_path: pathlib.Path) -> None:
+    """Whose it was is unknown, so its weights never reach this artifact."""
+    flip_in(write_state(tmp_path), ARTIFACT.encode())
+    store = Store.open(tmp_path, "b" * 64, SIZE)
+    assert store.newest() is None and store.damage()
+    store.close()
+
+
+def leave_traces(directory: pathlib.Path) -> list[pathlib.Path]:
+    """What damage, mending and crashes leave beside the state, all with weights."""
+    flip_in(write_state(directory), b"\x03" * 1000)
+    Store.open(directory, ARTIFACT, SIZE).close()
+    names = ["damaged-journal", "mended", "mended-journal"]
+    for name in names:
+        (directory / f"state.sqlite.{name}").write_bytes(weights(3) * 400)  # 2.4 MB
+    return [directory / f"state.sqlite.{name}" for name in ["damaged", *names]]
+
+
+def forget_by_reset(directory: pathlib.Path) -> None:
+    store = Store.open(directory, ARTIFACT, SIZE)
+    store.reset()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("forget", "left"),
+    [(forget_by_reset, ["state.sqlite"]), (forget_state, [])],
+    ids=["reset", "forget_state"],
+)
+def test_forgetting_overwrites_and_removes_every_trace(
+    tmp_path: pathlib.Path, forget, left: list[str]
+) -> None:
+    state, kept = tmp_path / "state", tmp_path / "kept"
+    traces = leave_traces(state)
+    (state / "notes.txt").write_text("of someone else")
+    traces += [state / "state.sqlite"]
+    kept.mkdir()
+    for path in traces:  # A second name shows what becomes of the bytes.
+        os.link(path, kept / path.name)
+        assert b"\x03" * 500 in path.read_bytes() or b"\x02" * 500 in path.read_bytes()
+    forget(state)
+    assert sorted(os.listdir(state)) == ["notes.txt", *left]
+    for path in kept.iterdir():
+        content = path.read_bytes()
+        assert not any(bytes([n]) * 100 in content for n in (1, 2, 3)), path.name
+
+
+def test_mending_again_overwrites_what_it_replaces(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "state").mkdir()
+    path = write_state(tmp_path / "state")
+    flip_in(path, b"\x03" * 1000)
+    Store.open(path.parent, ARTIFACT, SIZE).close()
+    os.link(path.parent / "state.sqlite.damaged", tmp_path / "first")
+    flip_in(path, b"\x02" * 1000)
+    Store.open(path.parent, ARTIFACT, SIZE).close()
+    assert not (tmp_path / "first").read_bytes().strip(b"\0")
+    assert b"\x01" * 1000 in (path.parent / "state.sqlite.damaged").read_bytes()
+
+
+def test_forgetting_what_cannot_be_removed(tmp_path: pathlib.Path) -> None:
+    """A file that is no state file, such as a directory, is an error and stays."""
+    (tmp_path / "state.sqlite.damaged").mkdir()
+    with pytest.raises(StateError, match="cannot be forgotten"):
+        forget_state(tmp_path)
+
+
+def test_reset_that_fails_keeps_what_was_live(tmp_path: pathlib.Path) -> None:
+    write_state(tmp_path)
+    (tmp_path / "state.sqlite.damaged").mkdir()
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    with pytest.raises(StateError, match="cannot be written"):
+        store.reset()
+    assert store.newest().weights == weights(3) and store.count() == 3
+    store.close()
 
 
 def test_mended_file_is_sound(tmp_path: pathlib.Path) -> None:

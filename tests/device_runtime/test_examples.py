@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedp.device_runtime.errors import DataError
-from fedp.device_runtime.examples import as_labels, as_model_input, read_arrays
+from fedp.device_runtime.examples import (
+    as_examples,
+    as_labels,
+    as_model_input,
+    read_arrays,
+)
 
 SHAPE = (28, 28, 1)
 
@@ -27,6 +32,24 @@ def test_floats_are_taken_as_they_are(dtype: type) -> None:
 
 def test_no_examples() -> None:
     assert as_model_input(np.zeros((0, 28, 28)), SHAPE).shape == (0, 28, 28, 1)
+
+
+def test_a_client_without_data() -> None:
+    for empty in ([], np.zeros((0, 28, 28)), np.zeros((0, 3), np.int64)):
+        x, y = as_examples(empty, [], SHAPE, 62)
+        assert (x.shape, x.dtype, y.shape, y.dtype) == (
+            (0, *SHAPE),
+            np.float32,
+            (0,),
+            np.int32,
+        )
+
+
+@pytest.mark.parametrize("x", [np.array(0.5), np.zeros((0, 28, 28)), None])
+@pytest.mark.parametrize("y", [np.array(0), 0, None])
+def test_examples_without_a_length(x: np.ndarray, y: np.ndarray) -> None:
+    with pytest.raises(DataError, match="shape|dtype"):
+        as_examples(x, y, SHAPE, 62)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,12 @@ def test_values_that_make_the_loss_overflow(
         (X, Y.astype(float)),
         (np.full(X.shape, np.nan), Y),
         (X[:0], Y),
+        (X, np.array(0)),
+        (np.array(0.5), Y),
+        (X[:0], np.array(0)),
+        (np.array(0.5), Y[:0]),
+        (np.array(0.5), np.array(0)),
+        (None, None),
     ],
 )
 def test_wrong_examples_change_nothing(
@@ -182,11 +188,13 @@ def test_wrong_input_to_predict(mlp_artifact: pathlib.Path) -> None:
     with Personalizer.open(mlp_artifact) as device:
         with pytest.raises(DataError, match="the model takes"):
             device.predict(PROBE[:, :5])
+        with pytest.raises(DataError, match=r"x has shape \[\]"):
+            device.predict(np.array(0.5))
         assert device.predict(PROBE[:0]).shape == (0, 62)
 
 
 def test_an_error_in_a_callback_changes_nothing(mlp_artifact: pathlib.Path) -> None:
-    def stop(epoch: int, loss: float) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with Personalizer.open(mlp_artifact) as device:
@@ -290,6 +298,22 @@ def test_damaged_weights_fall_back(
         (warning,) = device.status().warnings
         assert "generation 2 does not match its hash" in warning
         assert "serving generation 1" in warning
+
+
+def test_reset_after_damage_leaves_no_weights(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        device.personalize(X, Y, budget=WHOLE)
+        size = device.status().state and os.path.getsize(device.status().state)
+    flip_in(tmp_path / "state.sqlite", read_artifact(mlp_artifact)[0].sha256.encode())
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert device.status().live == 1
+        assert "hash of its artifact" in device.status().warnings[0]
+        assert (tmp_path / "state.sqlite.damaged").stat().st_size == size
+        status = device.reset()
+        assert (status.live, status.warnings) == ("initial", ())
+    assert os.listdir(tmp_path) == ["state.sqlite"]
 
 
 def test_garbage_state_falls_back_to_the_initial_model(

@@ -6,15 +6,15 @@ accuracies are measured (arXiv 1909.12488, section 4).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
-from fedp.device_runtime.adaptation import adapt
-from fedp.device_runtime.contract import read_artifact
-from fedp.device_runtime.examples import as_labels, as_model_input
-from fedp.device_runtime.personalizer import Personalizer, split_hold_out
+from fedp.device_runtime.examples import as_model_input
+from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.training.data import Examples, open_data, split_examples
 from fedp.training.evaluation.results import ClientResult
@@ -78,21 +78,23 @@ class ClientJob:
     data_seed: int
     max_examples: int | None
 
-    def open(self) -> EvaluateClient:
+    @contextlib.contextmanager
+    def open(self) -> Iterator[EvaluateClient]:
         """Opens data and artifact once for all clients of a process."""
-        data = open_data(
+        opened = open_data(
             self.data_spec, max_examples=self.max_examples, seed=self.data_seed
         )
-        device = Personalizer.open(self.artifact, interpreter=self.interpreter)
-        manifest, content = read_artifact(self.artifact)
-        session = Session.open(manifest, content, self.interpreter)
+        with (
+            contextlib.closing(opened) as data,
+            Personalizer.open(self.artifact, interpreter=self.interpreter) as device,
+        ):
 
-        def evaluate(client: str) -> ClientResult:
-            examples = data.load(client)
-            support, query = split_examples(client, examples, self.seed, test=0.5)
-            return evaluate_client(client, support, query, device, session, self.seed)
+            def evaluate(client: str) -> ClientResult:
+                examples = data.load(client)
+                support, query = split_examples(client, examples, self.seed, test=0.5)
+                return evaluate_client(client, support, query, device, self.seed)
 
-        return evaluate
+            yield evaluate
 
 
 def evaluate_client(
@@ -100,7 +102,6 @@ def evaluate_client(
     support: Examples,
     query: Examples,
     device: Personalizer,
-    session: Session,
     seed: int,
 ) -> ClientResult:
     """Personalizes a device that starts afresh and measures it on the query part.
@@ -110,7 +111,6 @@ def evaluate_client(
         support: what the device gets.
         query: what it never sees; at least one example.
         device: reset before anything else.
-        session: of the same artifact, to follow the accuracy by epoch.
         seed: of the hold-out and of the order of examples.
 
     Raises:
@@ -118,53 +118,26 @@ def evaluate_client(
     """
     device.reset()
     initial = _accuracy(device.predict(query.x), query.y)
-    outcome = device.personalize(support.x, support.y, seed=seed)
+    unseen = as_model_input(query.x, device.manifest.input_shape)
+    curve = [initial]
+
+    # Follows the model that adapts, also where the guard reverts it in the end.
+    def measure(_epoch: int, _loss: float, session: Session) -> None:
+        curve.append(_accuracy(session.infer(unseen), query.y))
+
+    outcome = device.personalize(support.x, support.y, seed=seed, on_epoch=measure)
     deployed = _accuracy(device.predict(query.x), query.y)
-    later = _curve(support, query, session, seed)
     return ClientResult(
         client=client,
         adapt_examples=len(support.y),
         test_examples=len(query.y),
         initial=initial,
-        personalized=later[-1] if later else initial,
+        personalized=curve[-1],
         deployed=deployed,
         kept=outcome.decision == "keep",
         reason=outcome.reason,
-        curve=(initial, *later),
+        curve=tuple(curve),
     )
-
-
-def _curve(
-    support: Examples, query: Examples, session: Session, seed: int
-) -> list[float]:
-    """Accuracy after each local epoch of the very adaptation that the device runs.
-
-    A `Personalizer` shows nobody the model that it adapts, and reverts it where the
-    guard says so; the same hold-out and seed give the same weights here.
-    """
-    manifest = session.manifest
-    x = as_model_input(support.x, manifest.input_shape)
-    y = as_labels(support.y, len(manifest.classes), len(x))
-    unseen = as_model_input(query.x, manifest.input_shape)
-    _, rest = split_hold_out(len(x), manifest.policy.hold_out, seed)
-    accuracies: list[float] = []
-
-    def measure() -> None:
-        accuracies.append(_accuracy(session.infer(unseen), query.y))
-
-    session.reset()
-    adaptation = adapt(
-        session,
-        x[rest],
-        y[rest],
-        manifest.policy,
-        batch_size=manifest.batch_size,
-        seed=seed,
-        on_epoch=lambda _epoch, _loss: measure(),
-    )
-    if adaptation.stopped_by != "epochs":  # diverged in the middle of an epoch
-        measure()
-    return accuracies
 
 
 def _accuracy(probabilities: np.ndarray, y: np.ndarray) -> float:

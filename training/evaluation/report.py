@@ -37,6 +37,7 @@ def write_report(
     summary: Summary,
     results: Sequence[ClientResult],
     facts: Mapping[str, object],
+    seen: int = 0,
 ) -> None:
     """Writes the report; nothing in it is fetched from anywhere.
 
@@ -45,6 +46,7 @@ def write_report(
         summary: of these results.
         results: at least one client.
         facts: how it was measured, name to value; nested mappings are flattened.
+        seen: how many of these clients the initial model was trained on.
 
     Raises:
         MissingDependencyError: plotly is not installed.
@@ -54,7 +56,7 @@ def write_report(
     from plotly.offline import get_plotlyjs
 
     body = [
-        _opening(summary),
+        _opening(summary, seen),
         _headline(summary),
         _scatter(results),
         _spread(summary, results),
@@ -67,7 +69,7 @@ def write_report(
     replace_text(path, page.document(TITLE, get_plotlyjs(), body))
 
 
-def _opening(summary: Summary) -> str:
+def _opening(summary: Summary, seen: int) -> str:
     gain, hurt = summary.personalized_gain.value, summary.hurt_before_guard
     direction = "raises" if gain >= 0 else "lowers"
     text = (
@@ -77,10 +79,21 @@ def _opening(summary: Summary) -> str:
         f"{_points(summary.deployed_gain.value)} points and "
         f"{_count(summary.hurt_after_guard.count, 'client')} "
         f"{'is' if summary.hurt_after_guard.count == 1 else 'are'} worse off than with "
-        "the initial model. Accuracies are means over clients, each on examples its "
-        "device never saw."
+        "the initial model. Accuracies are means over clients, "
+        f"{_measured_on(seen, summary.clients)}"
     )
     return f"<header><h1>{TITLE}</h1><p>{text}</p></header>"
+
+
+def _measured_on(seen: int, clients: int) -> str:
+    if not seen:
+        return "each on examples its device never saw."
+    return (
+        "each on the half of its examples that adapting leaves out. The initial model "
+        f"was trained on {seen} of these {_count(clients, 'client')}: compare them "
+        "with unseen ones, as Table 2 of Jiang et al. 2019 does; what new clients can "
+        "expect they do not tell."
+    )
 
 
 def _headline(summary: Summary) -> str:

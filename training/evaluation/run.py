@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -63,16 +64,18 @@ def evaluate(
         interpreter = device.interpreter
     split = _client_split(artifact, manifest)
     # The same seed as in training: it draws synthetic writers and capped examples.
-    data = open_data(data_spec, max_examples=max_examples, seed=split.seed)
-    _check_fit(data, manifest)
-    chosen = choose_clients(
-        data.clients(),
-        split,
-        clients,
-        _trained_on(data, manifest),
-        seen_clients=seen_clients,
-        new_clients=new_clients,
-    )
+    opened = open_data(data_spec, max_examples=max_examples, seed=split.seed)
+    with contextlib.closing(opened) as data:
+        _check_fit(data, manifest)
+        chosen = choose_clients(
+            data.clients(),
+            split,
+            clients,
+            _trained_on(data, manifest),
+            seen_clients=seen_clients,
+            new_clients=new_clients,
+        )
+    seen = 0 if new_clients else len(split.select(chosen, "train"))
     make_directory(report_dir)
     started = time.monotonic()
     results = evaluate_clients(
@@ -91,8 +94,11 @@ def evaluate(
         "artifact": str(artifact),
         "data set": data.name,
         "clients": clients,
+        "--seen-clients": seen_clients,
+        "--new-clients": new_clients,
+        "clients trained on": f"{seen} of {len(chosen)}",
         "most examples a client": max_examples or "all",
-        "test part": "half of a client's examples, never on its device",
+        "test part": "half of a client's examples, kept out of its adaptation",
         "interpreter": interpreter,
         "seed": seed,
         "processes": processes,
@@ -101,7 +107,7 @@ def evaluate(
     }
     write_clients_csv(report_dir / "clients.csv", results)
     write_summary_json(report_dir / "summary.json", summary, facts)
-    write_report(report_dir / "report.html", summary, results, facts)
+    write_report(report_dir / "report.html", summary, results, facts, seen)
     return summary
 
 

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -27,8 +28,8 @@ OnResult = Callable[[int, int, ClientResult], None]
 class Job(Protocol):
     """What a worker needs to begin; it is pickled."""
 
-    def open(self) -> EvaluateClient:
-        """Opens what all clients share; runs once in each process."""
+    def open(self) -> AbstractContextManager[EvaluateClient]:
+        """Opens what all clients share, and closes it; runs once in each process."""
 
 
 def evaluate_on(
@@ -67,8 +68,9 @@ def _results(
     if processes > 1:
         yield from _from_workers(processes, job, clients)
     elif clients:
-        evaluate = job.open()
-        yield from ((index, evaluate(client)) for index, client in enumerate(clients))
+        with job.open() as evaluate:
+            for index, client in enumerate(clients):
+                yield index, evaluate(client)
 
 
 def _from_workers(
@@ -171,9 +173,9 @@ def _work(job: Job, connection: Connection, parent: int) -> None:
     """A worker's life: open the job, then a result or an error for every client."""
     die_with(parent)
     try:
-        evaluate = job.open()
-        while True:
-            connection.send(evaluate(connection.recv()))
+        with job.open() as evaluate:
+            while True:
+                connection.send(evaluate(connection.recv()))
     except EOFError:
         pass  # the parent has closed the connection
     except FedpError as error:

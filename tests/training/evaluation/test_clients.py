@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from fedp.device_runtime.adaptation import adapt
 from fedp.device_runtime.contract import read_artifact
 from fedp.device_runtime.errors import DataError
-from fedp.device_runtime.personalizer import Personalizer
+from fedp.device_runtime.examples import as_model_input
+from fedp.device_runtime.personalizer import Personalizer, split_hold_out
 from fedp.device_runtime.session import Session
 from fedp.training.data import Examples, open_data, split_examples
 from fedp.training.evaluation.clients import evaluate_client, evaluate_clients
@@ -25,11 +27,6 @@ def results(mlp_artifact, names):
 def device(mlp_artifact):
     with Personalizer.open(mlp_artifact) as device:
         yield device
-
-
-@pytest.fixture(scope="module")
-def session(mlp_artifact):
-    return Session.open(*read_artifact(mlp_artifact))
 
 
 def parts(client):
@@ -90,30 +87,68 @@ def test_a_kept_model_is_the_personalized_one_and_a_reverted_one_the_initial(res
     assert any(len(set(result.curve)) > 2 for result in results)
 
 
-def test_the_device_and_its_guard_never_see_the_test_part(names, device, session):
+def test_the_curve_follows_the_one_adaptation_that_the_device_runs(
+    mlp_artifact, device, monkeypatch
+):
+    support, query = parts("writer-0000001")
+    steps = []
+    train_step = Session.train_step
+
+    def counted(*inputs):
+        steps.append(1)
+        return train_step(*inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "train_step", counted)
+        result = evaluate_client("ann", support, query, device, seed=3)
+    manifest, content = read_artifact(mlp_artifact)
+    session = Session.open(manifest, content)
+    accuracies = []
+
+    def measure(*_):
+        hits = session.evaluate(as_model_input(query.x, (28, 28, 1)), query.y)[1]
+        accuracies.append(hits.mean())
+
+    measure()
+    policy = manifest.policy
+    _, rest = split_hold_out(len(support.y), policy.hold_out, seed=3)
+    alone = adapt(
+        session,
+        as_model_input(support.x, (28, 28, 1))[rest],
+        support.y[rest],
+        policy,
+        batch_size=manifest.batch_size,
+        seed=3,
+        on_epoch=measure,
+    )
+    assert list(result.curve) == accuracies
+    assert len(steps) == alone.steps > 0
+
+
+def test_the_device_and_its_guard_never_see_the_test_part(names, device):
     support, query = parts(names[0])
-    honest = evaluate_client(names[0], support, query, device, session, seed=0)
+    honest = evaluate_client(names[0], support, query, device, seed=0)
     wrong = query._replace(y=(query.y + 1) % 62)
-    misled = evaluate_client(names[0], support, wrong, device, session, seed=0)
+    misled = evaluate_client(names[0], support, wrong, device, seed=0)
     assert (misled.reason, misled.kept) == (honest.reason, honest.kept)
     assert misled.curve != honest.curve
 
 
-def test_a_single_example_is_tested_on_and_the_initial_model_stays(device, session):
+def test_a_single_example_is_tested_on_and_the_initial_model_stays(device):
     one = Examples(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int32))
     support, query = split_examples("ann", one, seed=0)
-    result = evaluate_client("ann", support, query, device, session, seed=0)
+    result = evaluate_client("ann", support, query, device, seed=0)
     assert (result.adapt_examples, result.test_examples) == (0, 1)
     assert not result.kept
     assert result.deployed == result.initial == result.personalized
 
 
-def test_a_diverging_client_is_measured_as_it_ends(device, session):
+def test_a_diverging_client_is_measured_as_it_ends(device):
     # Inputs of 1e30 make the loss Inf or NaN before the five local epochs are over.
     x = np.full((20, 28, 28), 1e30, np.float32)
     hot = Examples(x, np.arange(20, dtype=np.int32))
     _, query = parts("writer-0000001")
-    result = evaluate_client("hot", hot, query, device, session, seed=0)
+    result = evaluate_client("hot", hot, query, device, seed=0)
     assert not result.kept and "NaN" in result.reason
     assert result.deployed == result.initial
     assert 2 <= len(result.curve) < 6

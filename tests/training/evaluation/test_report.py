@@ -114,6 +114,15 @@ def test_facts_are_flattened(page):
     assert "policy: epochs" in page.cells() and "a, b" in page.cells()
 
 
+def test_the_opening_tells_who_was_trained_on(source, tmp_path):
+    unseen = "examples its device never saw"
+    assert unseen in source and "trained on" not in source.partition("</header>")[0]
+    path = tmp_path / "report.html"
+    write_report(path, summarize(RESULTS), RESULTS, FACTS, seen=3)
+    text = path.read_text(encoding="utf-8").partition("</header>")[0]
+    assert "trained on 3 of these 4 clients" in text and unseen not in text
+
+
 def test_a_single_client_makes_a_report(tmp_path):
     path = tmp_path / "report.html"
     write_report(path, summarize(RESULTS[:1]), RESULTS[:1], {})

@@ -1,8 +1,10 @@
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 
 from fedp.device_runtime.contract import read_artifact
@@ -12,6 +14,15 @@ from fedp.training.evaluation import evaluate, evaluate_clients, read_clients_cs
 
 SPEC = "synthetic:30"
 FILES = ["clients.csv", "report.html", "summary.json"]
+
+
+def facts(folder):
+    return json.loads((folder / "summary.json").read_text())["run"]
+
+
+def opening(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    return re.search("<header>.*?</header>", page, re.DOTALL)[0]
 
 
 def test_evaluate_writes_what_it_measured(mlp_artifact, tmp_path):
@@ -40,13 +51,51 @@ def test_training_clients_are_refused_unless_asked_for(mlp_artifact, tmp_path):
     name = "writer-0000003"
     split = ClientSplit.from_json(read_artifact(mlp_artifact)[0].client_split)
     assert split.role(name) == "train"
-    seen = evaluate(
-        mlp_artifact, SPEC, name, tmp_path, max_examples=20, seen_clients=True
-    )
-    new = evaluate(
-        mlp_artifact, SPEC, name, tmp_path, max_examples=20, new_clients=True
-    )
+    options = {"max_examples": 20}
+    seen = evaluate(mlp_artifact, SPEC, name, tmp_path, seen_clients=True, **options)
+    assert facts(tmp_path)["clients trained on"] == "1 of 1"
+    assert facts(tmp_path)["--seen-clients"] and not facts(tmp_path)["--new-clients"]
+    assert "trained on 1 of these 1 client:" in opening(tmp_path)
+    new = evaluate(mlp_artifact, SPEC, name, tmp_path, new_clients=True, **options)
+    assert facts(tmp_path)["clients trained on"] == "0 of 1"
+    assert facts(tmp_path)["--new-clients"] and not facts(tmp_path)["--seen-clients"]
+    assert "its device never saw" in opening(tmp_path)
     assert seen == new and seen.clients == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_data_are_open_only_where_clients_are_evaluated(
+    mlp_artifact, tmp_path, processes
+):
+    synthetic = open_data(SPEC, max_examples=6)
+    names = list(synthetic.clients())[:3]
+    parts = [synthetic.load(name) for name in names]
+    data = tmp_path / "data.npz"
+    np.savez(
+        data,
+        x=np.concatenate([part.x for part in parts]),
+        y=np.concatenate([part.y for part in parts]),
+        client=np.repeat(names, [len(part.y) for part in parts]),
+        classes=np.array(synthetic.classes),
+    )
+
+    def times_open():
+        files = psutil.Process().open_files()
+        return [file.path for file in files].count(str(data.resolve()))
+
+    during = []
+    evaluate(
+        mlp_artifact,
+        str(data),
+        "all",
+        tmp_path / "report",
+        new_clients=True,
+        processes=processes,
+        on_result=lambda *_: during.append(times_open()),
+    )
+    # A single process evaluates in this one.
+    assert during == [1 if processes == 1 else 0] * 3
+    assert times_open() == 0
 
 
 @pytest.mark.parametrize(
