@@ -4,8 +4,7 @@ BIN = .venv/bin
 PACKAGES = . training training/data training/evaluation export export/lowering device_runtime
 SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
-  --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header \
-  --no-emit-index-url --no-emit-find-links
+  --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
 .PHONY: quickstart test test-slow lint format lock clean
 

@@ -442,6 +442,7 @@ def predict(
     from fedp.device_runtime import Personalizer
     from fedp.device_runtime.errors import DataError
     from fedp.device_runtime.examples import read_arrays
+    from fedp.device_runtime.whole_file import write_whole
 
     place = _existing(state)
     with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
@@ -452,7 +453,8 @@ def predict(
     labels = [classes[i] for i in probabilities.argmax(axis=1)]
     if out is not None:
         try:
-            np.savez(out, probabilities=probabilities, labels=np.array(labels, str))
+            arrays = {"probabilities": probabilities, "labels": np.array(labels, str)}
+            write_whole(out, lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise DataError(f"{out} cannot be written: {error.strerror}") from error
     best = [float(p) for p in probabilities.max(axis=1)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from fedp.device_runtime import contract
 from fedp.device_runtime.errors import ExportError
+from fedp.device_runtime.whole_file import write_whole
 from fedp.export import conversion, flatbuffer
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
@@ -127,16 +127,9 @@ def write_artifact(content: bytes, out: str | pathlib.Path) -> None:
     """
     out = pathlib.Path(out)
     check_place(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
+        write_whole(out, lambda file: file.write(content))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise ExportError(
             f"{out} cannot be written ({error.strerror}): choose another --out"
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import zipfile
 import zlib
@@ -13,26 +12,20 @@ from typing import IO
 import numpy as np
 
 from fedp.device_runtime.errors import RunError
+from fedp.device_runtime.whole_file import write_whole
 
 _KEPT = 2
 
 
-def write_whole(path: pathlib.Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes beside `path` and renames over it once the bytes are on disk.
+def write_run_file(path: pathlib.Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file of a run whole or not at all.
 
     Raises:
         RunError: no room or no right to write; `path` is as it was before.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, write)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise RunError(
             f"{path} cannot be written ({error.strerror or error}): make room there, "
             "then resume the run"
@@ -42,7 +35,7 @@ def write_whole(path: pathlib.Path, write: Callable[[IO[bytes]], object]) -> Non
 def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> None:
     """Writes arrays, in order, to an .npz file."""
     named = {f"a{number}": array for number, array in enumerate(arrays)}
-    write_whole(path, lambda file: np.savez(file, **named))
+    write_run_file(path, lambda file: np.savez(file, **named))
 
 
 def read_arrays(path: pathlib.Path) -> list[np.ndarray]:

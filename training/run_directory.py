@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from fedp.device_runtime.errors import RunError
-from fedp.training.checkpoints import read_arrays, write_arrays, write_whole
+from fedp.training.checkpoints import read_arrays, write_arrays, write_run_file
 from fedp.training.configuration import TrainingConfig
 
 FORMAT = 1
@@ -120,7 +120,7 @@ class Run:
         """Returns the run with other record fields, written to run.json."""
         run = Run(self.path, dataclasses.replace(self.record, **changes))
         text = run.record.to_json().encode()
-        write_whole(self.path / "run.json", lambda file: file.write(text))
+        write_run_file(self.path / "run.json", lambda file: file.write(text))
         return run
 
     def weights(self, stage: str | None = None) -> list[np.ndarray]:

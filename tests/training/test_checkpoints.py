@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedp.device_runtime.errors import RunError
-from fedp.training.checkpoints import read_checkpoint, write_checkpoint, write_whole
+from fedp.training.checkpoints import read_checkpoint, write_checkpoint, write_run_file
 
 STATE = [np.arange(1000, dtype=np.float32).reshape(10, 100), np.int32(7)]
 
@@ -60,5 +60,5 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(RunError, match="No space left on device.*make room"):
-        write_whole(path, run_out_of_room)
+        write_run_file(path, run_out_of_room)
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and path.read_bytes() == b"old"

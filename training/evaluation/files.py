@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pathlib
 import tempfile
 
 from fedp.device_runtime.errors import FedpError
+from fedp.device_runtime.whole_file import write_whole
 
 
 def make_directory(path: pathlib.Path) -> None:
@@ -25,21 +24,14 @@ def make_directory(path: pathlib.Path) -> None:
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text beside `path` and renames it over `path` once it is on disk.
+    """Writes a text as UTF-8, whole or not at all.
 
     Raises:
         FedpError: it cannot be written; `path` is as it was before.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_whole(path, lambda file: file.write(text.encode()))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise _cannot_write(path, error) from error
 
 
