@@ -1,5 +1,6 @@
 """Federated data sets: readers, the embedded one, and client splits."""
 
+from fedp.training.data.choosing import choose_clients
 from fedp.training.data.federated import Examples, FederatedData
 from fedp.training.data.npz import NpzData
 from fedp.training.data.opening import open_data
@@ -7,7 +8,6 @@ from fedp.training.data.splits import (
     ROLES,
     ClientSplit,
     Role,
-    choose_clients,
     split_examples,
 )
 from fedp.training.data.synthetic import SyntheticData

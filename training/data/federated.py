@@ -12,8 +12,10 @@ class Examples(NamedTuple):
     """One client's examples.
 
     Attributes:
-        x: inputs, uint8 or float32 [n, ...].
-        y: class numbers, int32 [n].
+        x: inputs [n, ...]: uint8 (scaled to 0..1 where a model takes them), float32, or
+            int32 for tokens, which nothing scales.
+        y: class numbers, int32 [n, *label_shape]; in a sequence -1 says that there is
+            no label at this place, and neither loss nor accuracy counts it.
     """
 
     x: np.ndarray
@@ -27,11 +29,13 @@ class FederatedData(Protocol):
         name: what people call it, such as "synthetic" or a file's name.
         classes: label of each class.
         input_shape: one example's shape.
+        label_shape: shape of one example's labels: () for one, (80,) for a sequence.
     """
 
     name: str
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
+    label_shape: tuple[int, ...]
 
     @property
     def fingerprint(self) -> str:
@@ -43,8 +47,14 @@ class FederatedData(Protocol):
     def count(self, client: str) -> int:
         """How many examples a client has, without reading them."""
 
+    def train_count(self, client: str) -> int | None:
+        """How many of a client's examples, the first ones, are its own training part.
+
+        None where the data set comes without such a split.
+        """
+
     def load(self, client: str) -> Examples:
-        """Reads one client's examples."""
+        """Reads one client's examples: its training part, then its test part."""
 
     def close(self) -> None:
         """Lets go of files."""

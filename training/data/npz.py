@@ -21,6 +21,7 @@ from fedp.training.data.seeds import client_generator
 
 _NEEDED = ("x", "y", "client")
 _X_DTYPES = ("uint8", "float16", "float32", "float64")
+_TOKEN_DTYPES = ("int8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _MOST_UNNAMED_CLASSES = 100_000
 _DAMAGE = (
     OSError,
@@ -42,6 +43,7 @@ class NpzData:
         name: the file's name.
         classes: label of each class, from `classes` or "0", "1", ...
         input_shape: one example's shape.
+        label_shape: shape of one example's labels, () or [L].
         fingerprint: short hex id of the data set, from its clients and their counts.
 
     Example:
@@ -58,8 +60,9 @@ class NpzData:
         """Opens and checks the file.
 
         Args:
-            path: an .npz of x uint8 or float [N, ...], y integers [N], client unicode
-                [N] and optionally classes unicode [C].
+            path: an .npz of x uint8, float, or other integers for tokens [N, ...], y
+                integers [N], or [N, L] with -1 for no label where x is [N, L, ...],
+                client unicode [N] and optionally classes unicode [C].
             max_examples: most examples a client, drawn by `seed`; None for all.
             seed: which examples a capped client keeps.
 
@@ -93,12 +96,13 @@ class NpzData:
                 f"has no array {', '.join(missing)} (it has "
                 f"{', '.join(sorted(have)) or 'none'}); x, y and client are needed"
             )
-        examples = _check_x(archive)
+        shape = _check_x(archive)
         y = _read(archive, "y")
         named = _read(archive, "classes") if "classes" in have else None
         self.classes = _class_names(y, named)
-        self._y = as_labels(y, len(self.classes), examples)
-        names, owner = _check_clients(_read(archive, "client"), examples)
+        self._y = _labels(y, len(self.classes), shape)
+        self.label_shape = self._y.shape[1:]
+        names, owner = _check_clients(_read(archive, "client"), shape[0])
         # Row numbers grouped by client; client i owns rows[starts[i] : starts[i + 1]].
         self._rows = np.argsort(owner, kind="stable")
         self._starts = np.searchsorted(owner[self._rows], np.arange(len(names) + 1))
@@ -115,14 +119,18 @@ class NpzData:
         everything = len(self._rows_of(client))
         return min(everything, self._max_examples or everything)
 
+    def train_count(self, client: str) -> None:
+        """None: clients come without a split of their own."""
+
     def load(self, client: str) -> Examples:
         """Reads one client's examples, in the file's order.
 
         Returns:
-            x [n, ...] in the file's dtype, and y int32 [n].
+            x [n, ...] in the file's dtype, or int32 for tokens; y int32 [n] or [n, L].
 
         Raises:
-            DataError: no such client, NaN or Inf in x, or a file that has changed.
+            DataError: no such client, NaN or Inf in x, a token that is no int32, or a
+                file that has changed.
         """
         rows = self._rows_of(client)
         if self._max_examples is not None and len(rows) > self._max_examples:
@@ -141,6 +149,13 @@ class NpzData:
                     f"{self._path}: x holds NaN or Inf in example "
                     f"{rows[finite.argmin()]}, of client {client!r}: remove it"
                 )
+        if x.dtype.name in _TOKEN_DTYPES:
+            if x.min(initial=0) < 0 or x.max(initial=0) >= 2**31:
+                raise DataError(
+                    f"{self._path}: x of client {client!r} holds tokens out of range; "
+                    "allowed are 0..2147483647"
+                )
+            x = x.astype(np.int32, copy=False)
         return Examples(x, self._y[rows])
 
     def _rows_of(self, client: str) -> np.ndarray:
@@ -178,13 +193,14 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.asarray(numpy_format.read_array(stream, allow_pickle=False))
 
 
-def _check_x(archive: zipfile.ZipFile) -> int:
-    """Checks x by its header alone; returns the number of examples."""
+def _check_x(archive: zipfile.ZipFile) -> tuple[int, ...]:
+    """Checks x by its header alone; returns its shape."""
     with archive.open("x.npy") as stream:
         shape, dtype, _ = read_header(stream)
-    if dtype.newbyteorder("=").name not in _X_DTYPES:
+    if dtype.newbyteorder("=").name not in _X_DTYPES + _TOKEN_DTYPES:
         raise DataError(
-            f"x has dtype {dtype}; allowed are {', '.join(_X_DTYPES)}: convert it"
+            f"x has dtype {dtype}; allowed are {', '.join(_X_DTYPES)}, and other "
+            "integers for tokens: convert it"
         )
     if len(shape) < 2 or 0 in shape[1:]:
         raise DataError(
@@ -193,7 +209,21 @@ def _check_x(archive: zipfile.ZipFile) -> int:
         )
     if shape[0] == 0:
         raise DataError("holds zero examples; one or more are needed")
-    return shape[0]
+    return shape
+
+
+def _labels(y: np.ndarray, classes: int, x_shape: tuple[int, ...]) -> np.ndarray:
+    """Checks labels; in sequences, one for each step of x, -1 is allowed."""
+    if y.ndim != 2 or y.shape != x_shape[:2] or y.dtype.kind not in "iu":
+        return as_labels(y, classes, x_shape[0])
+    flat = y.reshape(-1)
+    labelled = flat != -1
+    flat = np.where(labelled, flat, 0)
+    try:
+        labels = as_labels(flat, classes, flat.size)
+    except DataError as error:
+        raise DataError(f"y, with {x_shape[1]} labels an example: {error}") from error
+    return np.where(labelled, labels, -1).astype(np.int32).reshape(y.shape)
 
 
 def _class_names(y: np.ndarray, named: np.ndarray | None) -> tuple[str, ...]:

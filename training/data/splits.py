@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
+
+import numpy as np
 
 from fedp.device_runtime.errors import DataError
 from fedp.training.data.federated import Examples
@@ -14,6 +16,7 @@ from fedp.training.data.seeds import client_generator
 
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
+_MANY = 10_000  # clients; with more, only the shares count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,9 @@ class ClientSplit:
     ) -> ClientSplit:
         """Splits clients so that the shares hold exactly, up to rounding.
 
+        More than 10,000 clients are not looked at: their shares hold to within a
+        fraction of a percent by the law of large numbers.
+
         Args:
             clients: all names.
             seed: another seed draws other clients.
@@ -54,17 +60,24 @@ class ClientSplit:
         Raises:
             DataError: fewer than three clients, or shares that leave none to train.
         """
-        u = sorted(_place(seed, client) for client in set(clients))
-        if len(u) < 3:
+        names: set[str] = set()
+        for name in clients:
+            names.add(name)
+            if len(names) > _MANY:
+                break
+        if len(names) < 3:
             raise DataError(
-                f"{len(u)} clients cannot be split; three or more are needed, one each "
-                "for train, validation and test"
+                f"{len(names)} clients cannot be split; three or more are needed, one "
+                "each for train, validation and test"
             )
         if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
             raise DataError(
                 f"shares validation={validation} and test={test} are out of range; "
                 "each must be above 0, and their sum below 1"
             )
+        if len(names) > _MANY:
+            return cls(seed, 1 - validation - test, 1 - test)
+        u = sorted(_place(seed, name) for name in names)
         tests = min(max(round(len(u) * test), 1), len(u) - 2)
         validations = min(max(round(len(u) * validation), 1), len(u) - tests - 1)
         return cls(
@@ -82,7 +95,82 @@ class ClientSplit:
 
     def select(self, clients: Iterable[str], role: Role) -> list[str]:
         """Those of the clients that have a role, in their order."""
-        return [client for client in clients if self.role(client) == role]
+        return list(self.iterate(clients, role))
+
+    def sample(
+        self,
+        clients: Sequence[str],
+        role: Role,
+        count: int,
+        random: np.random.Generator,
+    ) -> list[str]:
+        """Draws clients of a role, without replacement and without listing them all.
+
+        Names are drawn out of all clients and those of other roles dropped; only where
+        that would take too long, as most of a role is wanted, is everybody looked at.
+
+        Args:
+            clients: all names, sorted; each is asked for by its number.
+            role: which ones.
+            count: how many.
+            random: decides which, and nothing else does.
+
+        Returns:
+            Names, each once, in random order.
+
+        Raises:
+            DataError: fewer clients have the role.
+        """
+        chosen = self._draw(clients, role, count, random)
+        if len(chosen) < count:
+            raise DataError(
+                f"{count} {role} clients are wanted, but only {len(chosen)} of "
+                f"{len(clients)} have this role: take fewer"
+            )
+        return chosen
+
+    def _draw(
+        self,
+        clients: Sequence[str],
+        role: Role,
+        count: int,
+        random: np.random.Generator,
+    ) -> list[str]:
+        """At most `count` clients of a role, fewer only where there are no more."""
+        chosen: dict[int, str] = {}
+        # Enough for shares above a percent; then a pass over all names is due anyway.
+        for _ in range(min(len(clients), 100 * count + 100) if count else 0):
+            number = int(random.integers(len(clients)))
+            name = clients[number]
+            if number not in chosen and self.role(name) == role:
+                chosen[number] = name
+                if len(chosen) == count:
+                    return list(chosen.values())
+        others = np.array(
+            [
+                number
+                for number, name in enumerate(clients)
+                if number not in chosen and self.role(name) == role
+            ],
+            np.int64,
+        )
+        missing = min(count - len(chosen), len(others))
+        rest = random.choice(others, missing, replace=False).tolist()
+        return [*chosen.values(), *(clients[number] for number in rest)]
+
+    def sample_up_to(
+        self, clients: Sequence[str], role: Role, most: int, random: np.random.Generator
+    ) -> list[str]:
+        """Like `sample`, but all clients of the role where they are fewer."""
+        return self._draw(clients, role, most, random)
+
+    def count(self, clients: Iterable[str], role: Role) -> int:
+        """How many of the clients have a role; looks at each name."""
+        return sum(1 for _ in self.iterate(clients, role))
+
+    def iterate(self, clients: Iterable[str], role: Role) -> Iterator[str]:
+        """Like `select`, one name at a time."""
+        return (client for client in clients if self.role(client) == role)
 
     def to_json(self) -> dict[str, Any]:
         """The fields, ready for a manifest."""
@@ -117,16 +205,24 @@ def _between(u: Sequence[float], at: int) -> float:
 
 
 def split_examples(
-    client: str, examples: Examples, seed: int, test: float = 0.5
+    client: str,
+    examples: Examples,
+    seed: int,
+    test: float = 0.5,
+    train_count: int | None = None,
 ) -> tuple[Examples, Examples]:
     """Splits a client's own examples into a support and a query part.
 
+    A split that the data set comes with is kept, unless one of its parts is empty.
+
     Args:
         client: its name; other clients shuffle otherwise.
-        examples: x [n, ...] and y [n].
+        examples: x [n, ...] and y [n, ...].
         seed: of the shuffle.
         test: share of the query part, in (0, 1]; rounded up, so that a single example
             is tested on and none is left to adapt on.
+        train_count: what `FederatedData.train_count` says: how many examples, the first
+            ones, are support; None for a share of them, shuffled.
 
     Returns:
         Support (to adapt on) and query (to test on): n - q and q examples.
@@ -137,6 +233,11 @@ def split_examples(
     if not 0 < test <= 1:
         raise DataError(f"share test={test} is out of range; allowed is above 0 to 1")
     count = len(examples.y)
+    if train_count is not None and 0 < train_count < count:
+        return (
+            Examples(examples.x[:train_count], examples.y[:train_count]),
+            Examples(examples.x[train_count:], examples.y[train_count:]),
+        )
     order = client_generator("split", seed, client).permutation(count)
     # 100 * 0.07 is a hair above 7, which must not become 8.
     query = min(count, max(1, math.ceil(round(count * test, 9))))
@@ -145,88 +246,3 @@ def split_examples(
         Examples(examples.x[support], examples.y[support]),
         Examples(examples.x[query_rows], examples.y[query_rows]),
     )
-
-
-def choose_clients(
-    data_clients: Sequence[str],
-    split: ClientSplit,
-    wanted: str,
-    trained_data: bool,
-    seen_clients: bool = False,
-    new_clients: bool = False,
-) -> list[str]:
-    """Resolves `--clients`, and keeps training clients out of an evaluation.
-
-    Args:
-        data_clients: all clients of the data set to evaluate on.
-        split: of the data set that the model was trained on.
-        wanted: "test", "validation", "train", "all", or names with commas between.
-        trained_data: whether that is the data set the model was trained on.
-        seen_clients: `--seen-clients`: training clients are wanted, as in Table 2.
-        new_clients: `--new-clients`: a promise that this data set shares no client
-            with the training data, so that everybody may be chosen.
-
-    Returns:
-        Names, each once.
-
-    Raises:
-        DataError: a training client without leave, an unknown name, nobody at all, or
-            `new_clients` on the data set that was trained on.
-    """
-    if new_clients and trained_data:
-        raise DataError(
-            "--new-clients does not fit: this is the data set that the model was "
-            "trained on; use --clients test"
-        )
-    if new_clients and wanted in (*ROLES, "all"):
-        wanted = "all"
-    chosen = _resolve(data_clients, split, wanted)
-    if not (new_clients or seen_clients):
-        _refuse_trained(split.select(chosen, "train"), trained_data)
-    return chosen
-
-
-def _resolve(data_clients: Sequence[str], split: ClientSplit, wanted: str) -> list[str]:
-    """Names that `wanted` stands for; at least one."""
-    if wanted == "all":
-        return list(data_clients)
-    for role in ROLES:
-        if wanted == role:
-            chosen = split.select(data_clients, role)
-            if chosen:
-                return chosen
-            raise DataError(
-                f"--clients {wanted}: none of the {len(data_clients)} clients is a "
-                f"{role} client; choose another role, or clients by name"
-            )
-    known = set(data_clients)
-    # dict.fromkeys drops repeated names and keeps the order.
-    names = [name for name in dict.fromkeys(map(str.strip, wanted.split(","))) if name]
-    names = [wanted] if wanted in known else names
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise DataError(
-            f"--clients {wanted}: no client {_few(unknown) or 'is named'}; allowed are "
-            f"test, validation, train, all, or names such as {_few(data_clients)}"
-        )
-    return names
-
-
-def _refuse_trained(trained: Sequence[str], trained_data: bool) -> None:
-    if not trained:
-        return
-    message = (
-        f"{len(trained)} of the chosen clients are training clients "
-        f"({_few(trained)}) and cannot evaluate: use --clients test, or "
-        "--seen-clients for a comparison with seen clients"
-    )
-    if not trained_data:
-        message += (
-            ", or --new-clients if none of this data set's clients was trained on"
-        )
-    raise DataError(message)
-
-
-def _few(names: Sequence[str]) -> str:
-    """At most three names, and a hint of more."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -33,12 +33,14 @@ class SyntheticData:
         name: "synthetic".
         classes: "0".."9", "A".."Z", "a".."z".
         input_shape: (28, 28).
+        label_shape: (), one label an example.
         fingerprint: id of the writers, equal for any number of clients of one seed.
     """
 
     name = "synthetic"
     classes = CLASSES
     input_shape: tuple[int, ...] = (SIDE, SIDE)
+    label_shape: tuple[int, ...] = ()
 
     def __init__(
         self, clients: int = 100, seed: int = 0, max_examples: int | None = None
@@ -72,6 +74,9 @@ class SyntheticData:
         """How many examples a client has."""
         everything, _ = self._size(client)
         return min(everything, self._max_examples or everything)
+
+    def train_count(self, client: str) -> None:
+        """None: clients come without a split of their own."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -87,6 +87,29 @@ def test_named_classes(tmp_path):
         assert data.name == "data.npz"
 
 
+@pytest.mark.parametrize("dtype", ["<i2", ">i8", "u4"])
+def test_integers_are_tokens_and_each_may_have_its_label(dtype, tmp_path):
+    x = np.arange(36).reshape(12, 3).astype(dtype)
+    y = np.tile([[0, 5, -1]], (12, 1))
+    with NpzData(write(tmp_path / "data.npz", x=x, y=y)) as data:
+        assert data.input_shape == data.label_shape == (3,) and len(data.classes) == 6
+        found = data.load("c2")
+        assert found.x.dtype == found.y.dtype == np.int32
+        np.testing.assert_array_equal(found.x, x[2::3])
+        np.testing.assert_array_equal(found.y, y[2::3])
+        assert data.train_count("c2") is None
+
+
+@pytest.mark.parametrize("token", [-1, 2**31])
+def test_a_token_out_of_range_names_the_client(token, tmp_path):
+    x = np.zeros((12, 3), np.int64)
+    x[4] = token
+    with NpzData(write(tmp_path / "data.npz", x=x)) as data:
+        data.load("c0")
+        with pytest.raises(DataError, match="'c1' holds tokens out of range"):
+            data.load("c1")
+
+
 def test_cap_is_deterministic_and_unbiased(tmp_path):
     path = tmp_path / "data.npz"
     n = 400
@@ -127,13 +150,16 @@ def test_fingerprint_tells_data_sets_apart_but_not_readings(tmp_path):
         ({"x": None, "client": None}, "no array x, client"),
         ({"x": np.zeros(12, np.uint8)}, "shape [12]"),
         ({"x": np.zeros((12, 0), np.uint8)}, "shape [12, 0]"),
-        ({"x": np.zeros((12, 3), np.int64)}, "dtype int64; allowed are uint8"),
+        ({"x": np.zeros((12, 3), complex)}, "dtype complex128; allowed are uint8"),
         ({"x": np.full((12, 3), "a")}, "x has dtype <U1"),
         ({"x": np.full((12, 3), None)}, "x has dtype object"),
         ({"x": np.asfortranarray(np.zeros((12, 3)))}, "ascontiguousarray"),
         ({"x": np.zeros((11, 3), np.uint8)}, "for 11 examples"),
         ({"y": np.zeros(12)}, "y has dtype float64"),
         ({"y": np.zeros((12, 1), int)}, "y has shape [12, 1]"),
+        ({"y": np.zeros((12, 2), int)}, "y has shape [12, 2]"),
+        ({"y": np.full((12, 4), -2)}, "4 labels an example: label -2"),
+        ({"y": np.full(12, -1)}, "label -1 of example 0"),
         ({"y": np.full(12, None)}, "Object arrays cannot be loaded"),
         ({"y": np.array([0] * 7 + [-2] + [0] * 4)}, "label -2 of example 7"),
         ({"y": np.array([0] * 7 + [2**40] + [0] * 4)}, "of example 7 is out of range"),

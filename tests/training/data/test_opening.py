@@ -1,11 +1,12 @@
 import os
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from fedp.device_runtime.errors import DataError
+from fedp.device_runtime.errors import DataError, MissingDependencyError
 from fedp.training.data import NpzData, SyntheticData, open_data
 
 
@@ -30,9 +31,69 @@ def test_npz_with_cap_and_seed(tmp_path):
     assert data.name == "mine.npz"
 
 
-@pytest.mark.parametrize("spec", ["mnist", "data.csv", "", "synthetic2", "x:3"])
+@pytest.mark.parametrize(
+    "spec", ["mnist", "data.csv", "", "synthetic2", "x:3", "a" * 5000, "a\0b", "?a=b"]
+)
 def test_unknown_kind_lists_what_is_allowed(spec):
-    with pytest.raises(DataError, match=r"synthetic, synthetic:CLIENTS, .*\.npz"):
+    allowed = r"synthetic, synthetic:CLIENTS, fed_emnist, .*\.npz, \.parquet, \.json"
+    with pytest.raises(DataError, match=allowed):
+        open_data(spec)
+
+
+def test_a_folder_of_nothing_known(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match="no known kind"):
+        open_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("gone.npz", "no such file"),
+        ("gone.parquet", "no such file"),
+        ("gone.json", "no such file"),
+        ("gone.h5", "no such file"),
+        ("gone.sqlite", "no such file"),
+        ("fed_emnist:gone.sqlite", "no such file"),
+        ("fed_emnist:", "names no path"),
+        ("shakespeare:gone.json.gz", "no such file"),
+        ("a.npz?x=1", "has options x; allowed here are none"),
+        ("a.sqlite?classes=many", "no number of classes"),
+        ("a.sqlite?classes=0", "no number of classes"),
+        ("a.json?client=x", "allowed here are none"),
+        ("a.parquet?junk", "has options junk"),
+        ("a.h5?", "no such file"),
+    ],
+)
+def test_paths_and_options_that_cannot_be(spec, says, tmp_path, monkeypatch):
+    for package in ("h5py", "pyarrow", "tensorflow"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=says) as caught:
+        open_data(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_question_mark_may_be_part_of_a_name(tmp_path):
+    path = tmp_path / "what?.npz"
+    np.savez(path, x=np.zeros((1, 2)), y=np.zeros(1, int), client=np.array(["a"]))
+    with open_data(str(path)) as data:
+        assert data.name == "what?.npz"
+
+
+@pytest.mark.parametrize(
+    ("package", "spec"),
+    [
+        ("h5py", "a.h5"),
+        ("pyarrow", "a.parquet"),
+        ("tensorflow", "a.sqlite"),
+        ("tensorflow_federated", "fed_emnist"),
+    ],
+)
+def test_a_missing_package_is_named(package, spec, monkeypatch, tmp_path):
+    monkeypatch.setattr(pathlib.Path, "home", lambda: tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match="not installed: run `"):
         open_data(spec)
 
 
@@ -50,7 +111,8 @@ def test_number_of_clients_of_an_npz_cannot_be_set(tmp_path):
 def test_import_pulls_in_nothing_heavy():
     code = (
         "import sys; import fedp.training.data;"
-        "print(sorted({'tensorflow', 'matplotlib', 'scipy', 'jax'} & set(sys.modules)))"
+        "heavy = {'tensorflow', 'matplotlib', 'scipy', 'jax', 'h5py', 'pyarrow'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ

@@ -52,6 +52,71 @@ def test_defaults_give_70_10_20_and_another_seed_other_clients():
     assert len(other) == 20 and other != TEST
 
 
+def test_many_clients_are_split_by_the_shares_alone_and_not_looked_at():
+    seen = 0
+
+    def endless():
+        nonlocal seen
+        while True:
+            seen += 1
+            yield f"c{seen}"
+
+    many = ClientSplit.of(endless(), 7, validation=0.1, test=0.25)
+    assert seen == 10_001
+    assert (many.validation_from, many.test_from) == (pytest.approx(0.65), 0.75)
+    few = ClientSplit.of((f"c{i}" for i in range(10_000)), 7)
+    assert few.validation_from != pytest.approx(0.7, abs=1e-9)
+    with pytest.raises(DataError, match="sum below 1"):
+        ClientSplit.of(endless(), 0, validation=0.5, test=0.5)
+
+
+def test_a_sample_is_drawn_without_listing_everybody():
+    class Names(list):
+        asked = 0
+
+        def __getitem__(self, number):
+            Names.asked += 1
+            return f"c{number}"
+
+        def __len__(self):
+            return 10**12
+
+    random = np.random.default_rng(1)
+    chosen = ClientSplit.of(CLIENTS, 0).sample(Names(), "validation", 50, random)
+    assert len(set(chosen)) == 50 and Names.asked < 2000
+    # Uniform on 0..1e12: the mean of 50 has a deviation of 4 %.
+    assert 0.3e12 < np.mean([int(name[1:]) for name in chosen]) < 0.7e12
+
+
+@given(names, st.sampled_from(["train", "validation", "test"]), st.integers(0, 2**32))
+def test_a_sample_of_any_size_is_of_the_role_and_of_the_seed(clients, role, seed):
+    split = ClientSplit.of(clients, 3)
+    everybody = split.select(clients, role)
+    assert split.count(clients, role) == len(everybody)
+    assert list(split.iterate(iter(clients), role)) == everybody
+    for count in {0, 1, len(everybody) // 2, len(everybody)}:
+        random = np.random.default_rng(seed)
+        chosen = split.sample(clients, role, count, random)
+        assert len(set(chosen)) == count and set(chosen) <= set(everybody)
+        again = np.random.default_rng(seed)
+        assert split.sample(clients, role, count, again) == chosen
+    random = np.random.default_rng(seed)
+    most = split.sample_up_to(clients, role, len(everybody) + 3, random)
+    assert sorted(most) == sorted(everybody)
+    with pytest.raises(DataError, match=f"only {len(everybody)} of {len(clients)}"):
+        split.sample(clients, role, len(everybody) + 1, random)
+
+
+def test_a_sample_that_needs_a_pass_over_all_names_is_uniform_too():
+    drawn = Counter()
+    for seed in range(300):
+        drawn.update(
+            SPLIT.sample(CLIENTS, "validation", 9, np.random.default_rng(seed))
+        )
+    # 9 of 10, 300 times: 270 each, with a deviation of sqrt(300 * 0.9 * 0.1) = 5.2.
+    assert set(drawn) == set(VALIDATION) and 240 < min(drawn.values())
+
+
 def test_split_is_of_constant_size():
     many = ClientSplit.of((str(i) for i in range(20_000)), seed=7)
     assert set(many.to_json()) == {"seed", "validation_from", "test_from"}
@@ -99,6 +164,22 @@ def test_examples_are_shuffled_by_seed_and_client():
         for client, seed in [("a", 0), ("b", 0), ("a", 1)]
     ]
     assert len({*parts, tuple(range(50)), tuple(range(50, 100))}) == 5
+
+
+@pytest.mark.parametrize("train_count", [1, 6, 9])
+def test_a_split_that_the_data_come_with_is_kept(train_count):
+    examples = Examples(np.arange(10)[:, np.newaxis], np.arange(10, dtype=np.int32))
+    support, query = split_examples("a", examples, 0, train_count=train_count)
+    assert [*support.y, *query.y] == list(range(10)) and len(support.y) == train_count
+    np.testing.assert_array_equal(support.x[:, 0], support.y)
+
+
+@pytest.mark.parametrize("train_count", [None, 0, 10])
+def test_a_split_with_an_empty_part_is_shuffled(train_count):
+    examples = Examples(np.zeros((10, 1)), np.arange(10, dtype=np.int32))
+    expected = split_examples("a", examples, 0)
+    found = split_examples("a", examples, 0, train_count=train_count)
+    np.testing.assert_array_equal(found[1].y, expected[1].y)
 
 
 def test_one_example_is_query_and_a_wrong_share_is_an_error():
