@@ -20,9 +20,16 @@ from click.core import ParameterSource
 
 import fedp
 from fedp.device_runtime.errors import FedpError
+from fedp.training.configuration import (
+    ENGINES,
+    OPTIMIZERS,
+    PERSONALIZED_FEDAVG,
+    TrainingConfig,
+)
 
 Result = dict[str, Any]
 _PATH = click.Path(path_type=pathlib.Path)
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
 _INTERPRETERS = click.Choice(["ai_edge_litert", "tflite_runtime"])
 
 
@@ -135,55 +142,89 @@ def doctor(as_json: bool, seed: int) -> None:
         click.echo(f"\nfor {verbs}:\n  {mend}")
 
 
+def _setting(name: str, text: str = "", *short: str, **kwargs: Any) -> Any:
+    """An option that sets a field of TrainingConfig, whose default it shows."""
+    default = _DEFAULTS[name]
+    kind = type(default) if default is not None else kwargs.pop("type")
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        *short,
+        type=kwargs.pop("choice", kind),
+        default=default,
+        show_default=default is not None,
+        help=text,
+        **kwargs,
+    )
+
+
+# A short form of the stages that Algorithm 2 has: option, field of that stage.
+_ALGORITHM_2 = {
+    "rounds": (0, "rounds"),
+    "local_epochs": (0, "local_epochs"),
+    "server_learning_rate": (0, "server_learning_rate"),
+    "server_momentum": (0, "momentum"),
+    "reptile_rounds": (1, "rounds"),
+    "local_steps": (1, "local_steps"),
+    "reptile_learning_rate": (1, "server_learning_rate"),
+}
+
+
+def _stage_setting(name: str, text: str, *short: str) -> Any:
+    stage, field = _ALGORITHM_2[name]
+    default = getattr(PERSONALIZED_FEDAVG[stage], field)
+    flag = f"--{name.replace('_', '-')}"
+    return click.option(flag, *short, default=default, show_default=True, help=text)
+
+
 @verb
-@click.option("--data", help="synthetic[:CLIENTS] or an .npz of x, y, client.")
+@click.option("--data", help="A path, or synthetic[:CLIENTS]; see docs/data.md.")
 @click.option("--out", type=_PATH, help="Run directory to create.")
 @click.option("--resume", type=_PATH, metavar="RUN", help="Continue a stopped run.")
+@click.option("--repeat", type=_PATH, metavar="RUN", help="Train that run again.")
+@click.option("--config", type=_PATH, help="TOML file; options here override it.")
 @click.option(
-    "--model",
-    default="emnist_cnn",
-    show_default=True,
-    help="emnist_cnn, emnist_cnn_dropout, mlp or module:function.",
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="ALGORITHM,rounds=N,...",
+    help="One stage of the run, repeatable; Algorithm 2 unless given.",
 )
-@click.option("--rounds", default=300, show_default=True, help="Of FedAvg.")
-@click.option("--local-epochs", "-E", default=5, show_default=True, help="E of FedAvg.")
-@click.option(
-    "--server-learning-rate", default=1.0, show_default=True, help="Of FedAvg."
+@_setting(
+    "model", "emnist_cnn, emnist_cnn_dropout, mlp, shakespeare_lstm, module:function."
 )
-@click.option("--server-momentum", default=0.9, show_default=True, help="Of FedAvg.")
-@click.option(
-    "--reptile-rounds", default=100, show_default=True, help="Of fine-tuning; 0: none."
+@_stage_setting("rounds", "Of FedAvg.")
+@_stage_setting("local_epochs", "E of FedAvg.", "-E")
+@_stage_setting("server_learning_rate", "Of FedAvg.")
+@_stage_setting("server_momentum", "Of FedAvg.")
+@_stage_setting("reptile_rounds", "Of fine-tuning; 0: none.")
+@_stage_setting("local_steps", "K of Reptile.", "-K")
+@_stage_setting("reptile_learning_rate", "Of the server's Adam while fine-tuning.")
+@_setting("clients_per_round", "", "-M")
+@_setting("batch_size")
+@_setting("client_optimizer", choice=click.Choice(OPTIMIZERS))
+@_setting("client_learning_rate")
+@_setting("client_momentum", "Of the client optimizer momentum.")
+@_setting("engine", choice=click.Choice(ENGINES), text="Where clients train.")
+@_setting("ray_address", "Of a Ray cluster's head. Default: start one.", type=str)
+@_setting("clients_per_task", "Of the engine ray. Default: M / 16.", type=int)
+@_setting(
+    "min_clients",
+    "A round with fewer left is repeated. Default: half of them.",
+    type=int,
 )
-@click.option(
-    "--local-steps", "-K", default=10, show_default=True, help="K of Reptile."
-)
-@click.option(
-    "--reptile-learning-rate",
-    default=1e-3,
-    show_default=True,
-    help="Of the server's Adam while fine-tuning.",
-)
-@click.option("--clients-per-round", "-M", default=5, show_default=True)
-@click.option("--batch-size", default=20, show_default=True)
-@click.option("--client-learning-rate", default=0.02, show_default=True)
-@click.option("--validation", default=0.1, show_default=True, help="Share of clients.")
-@click.option("--test", default=0.2, show_default=True, help="Share of clients.")
-@click.option("--split-seed", default=0, show_default=True, help="Of the client split.")
+@_setting("dp_delta", "Of stages with aggregator=dp.", type=float)
+@_setting("validation", "Share of clients.")
+@_setting("test", "Share of clients.")
+@_setting("client_test", "Share of a training client's examples kept untrained.")
+@_setting("split_seed", "Of the client split.")
 @_max_examples
-@click.option(
-    "--eval-every",
-    default=50,
-    show_default=True,
-    help="Rounds between evaluations on validation clients; 0: after each stage.",
+@_setting(
+    "eval_every",
+    "Rounds between evaluations on validation clients; 0: after each stage.",
 )
-@click.option("--eval-clients", default=20, show_default=True, help="At most.")
-@click.option(
-    "--personalization-epochs",
-    default=5,
-    show_default=True,
-    help="Local epochs of personalization, here and on devices.",
-)
-@click.option("--checkpoint-every", default=10, show_default=True, help="Rounds.")
+@_setting("eval_clients", "At most.")
+@_setting("personalization_epochs", "Of personalization, here and on devices.")
+@_setting("checkpoint_every", "Rounds.")
 @click.pass_context
 def train(context: click.Context, /, as_json: bool, seed: int, **options: Any) -> None:
     r"""Train an initial model: FedAvg(E), then Reptile(K) (Algorithm 2).
@@ -192,64 +233,96 @@ def train(context: click.Context, /, as_json: bool, seed: int, **options: Any) -
     Examples:
       fedp train --data synthetic --out run
       fedp train --data writers.npz --max-examples 400 --out run
+      fedp train --data writers.npz --out run \\
+        --stage fedavg,rounds=200,E=2 --stage reptile,rounds=50,K=10,server=adam
+      fedp train --config experiment.toml --out run
       fedp train --resume run
+      fedp train --repeat run --out again
     """
-    data, out, resume = (options.pop(name) for name in ("data", "out", "resume"))
+    out, resume, repeat = (options.pop(name) for name in ("out", "resume", "repeat"))
     if resume is not None:
-        _refuse_other_options(context, "resume", "as_json")
-    if resume is None and (data is None or out is None):
+        _refuse_other_options(context, "--resume", "resume", "as_json")
+    elif out is None:
         raise click.UsageError("give --data and --out, or --resume RUN")
+    if repeat is not None:
+        _refuse_other_options(context, "--repeat", "repeat", "out", "as_json")
     _quiet_tensorflow()
+    config = None
+    if resume is None and repeat is None:
+        config = _configuration(context, seed, options)
     from fedp.training.loop import train as run_training
+    from fedp.training.metrics import read_participants
+    from fedp.training.repeating import repeat as repeat_run
 
+    same: bool | None = None
     if resume is not None:
         run = run_training(None, resume, resume=True)
+    elif repeat is not None:
+        run, same = repeat_run(repeat, out)
     else:
-        run = run_training(_configuration(data, seed, options), out)
+        run = run_training(config, out)
     result = {
         "run": str(run.path),
         "status": run.record.status,
         "rounds": run.record.rounds,
-        "participated": len(run.record.participated),
+        "participated": len(read_participants(run.path)),
+        "peak_memory_mb": round(run.record.peak_memory_mb or 0),
     }
+    if run.record.privacy is not None:
+        result |= {f"privacy_{k}": v for k, v in run.record.privacy.items()}
+    if same is not None:
+        result["same_model"] = same
     _print(as_json, result, f"next: fedp export {run.path} --out model.tflite")
 
 
-def _refuse_other_options(context: click.Context, *allowed: str) -> None:
+def _given(context: click.Context) -> set[str]:
+    """Names of the options that stand on the command line."""
+    names = (parameter.name or "" for parameter in context.command.params)
+    source = context.get_parameter_source
+    return {name for name in names if source(name) is ParameterSource.COMMANDLINE}
+
+
+def _refuse_other_options(context: click.Context, flag: str, *allowed: str) -> None:
+    given = _given(context)
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "")
-        if given is ParameterSource.COMMANDLINE and parameter.name not in allowed:
+        if parameter.name in given and parameter.name not in allowed:
             raise click.UsageError(
-                f"{parameter.opts[0]} cannot go with --resume, which continues a run "
-                "as it was: leave it out"
+                f"{parameter.opts[0]} cannot go with {flag}, which takes a run as it "
+                "was: leave it out"
             )
 
 
-def _configuration(data: str, seed: int, options: dict[str, Any]) -> Any:
-    from fedp.training.configuration import Stage, TrainingConfig
+def _configuration(context: click.Context, seed: int, options: dict[str, Any]) -> Any:
+    """Defaults, then the file's fields, then what stands on the command line."""
+    from fedp.training.config_sources import parse_stage, read_config_file, stages_of
 
-    take = options.pop
-    stages: tuple[Stage, ...] = (
-        Stage(
-            "fedavg",
-            "fedavg",
-            rounds=take("rounds"),
-            local_epochs=take("local_epochs"),
-            server_optimizer="momentum",
-            server_learning_rate=take("server_learning_rate"),
-            momentum=take("server_momentum"),
-        ),
-        Stage(
-            "reptile",
-            "reptile",
-            rounds=take("reptile_rounds"),
-            local_steps=take("local_steps"),
-            server_optimizer="adam",
-            server_learning_rate=take("reptile_learning_rate"),
-        ),
-    )
-    stages = tuple(stage for stage in stages if stage.rounds)
-    return TrainingConfig(data=data, seed=seed, stages=stages, **options)
+    given = _given(context)
+    file = options.pop("config")
+    fields = {} if file is None else read_config_file(file)
+    short = {name: options.pop(name) for name in _ALGORITHM_2}
+    texts = options.pop("stages")
+    if texts:
+        fields["stages"] = stages_of([parse_stage(text) for text in texts])
+    if "stages" in fields and given & set(short):
+        flag = f"--{min(given & set(short)).replace('_', '-')}"
+        raise click.UsageError(
+            f"{flag} is of Algorithm 2, and the stages are given otherwise: write it "
+            "into the stage"
+        )
+    if "stages" not in fields:
+        fields["stages"] = _algorithm_2(short)
+    options["seed"] = seed
+    fields |= {n: v for n, v in options.items() if n in given or n not in fields}
+    if fields["data"] is None:
+        raise click.UsageError("give --data and --out, or --resume RUN")
+    return TrainingConfig(**fields)
+
+
+def _algorithm_2(short: dict[str, Any]) -> Any:
+    stages = list(PERSONALIZED_FEDAVG)
+    for name, (number, field) in _ALGORITHM_2.items():
+        stages[number] = dataclasses.replace(stages[number], **{field: short[name]})
+    return tuple(stage for stage in stages if stage.rounds)
 
 
 @verb

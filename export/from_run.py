@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 
 from fedp.device_runtime import contract
+from fedp.device_runtime.errors import ExportError
 from fedp.export.exporter import Export, export_model
 from fedp.training.models import build_model, ends_in_softmax, loss_fn
 from fedp.training.run_directory import load_run
@@ -33,6 +34,12 @@ def export_run(
     run = load_run(run_path)
     record, config = run.record, run.config
     weights = run.weights(stage)
+    if config.client_optimizer != "sgd" or record.label_shape:
+        raise ExportError(
+            f"run {run_path} has client optimizer {config.client_optimizer!r} and "
+            f"labels of shape {list(record.label_shape)}: a device adapts with SGD on "
+            "one label an example; train such a model for now"
+        )
     model = build_model(config.model, record.input_shape, len(record.classes))
     model.set_weights(weights)
     stage = stage or config.stages[-1].name

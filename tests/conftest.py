@@ -7,6 +7,8 @@ import string
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As `train` sets it in a process of its own; here TensorFlow is started by any test.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 CLASSES = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SPLIT = {"seed": 0, "validation_from": 0.7, "test_from": 0.8}

@@ -11,6 +11,9 @@ import sys
 
 import pytest
 
+from fedp.training.data.splits import ClientSplit
+from fedp.training.data.synthetic import SyntheticData
+
 FEDP = [sys.executable, "-m", "fedp.cli"]
 TRAIN = "train --data synthetic:12 --model mlp --reptile-rounds 2 -E 1 --eval-every 0"
 
@@ -60,7 +63,9 @@ def test_export_evaluate(folder):
     with (folder / "report" / "clients.csv").open() as file:
         evaluated = {row["client"] for row in csv.DictReader(file)}
     run = json.loads((folder / "run" / "run.json").read_text())
-    assert evaluated == set(run["clients"]["test"]) and len(evaluated) == 2
+    split = ClientSplit.from_json(run["client_split"])
+    assert evaluated == set(split.select(SyntheticData(12).clients(), "test"))
+    assert len(evaluated) == 2
     assert summary["clients"] == 2
 
     done = fedp("export run --stage fedavg --out before.tflite", folder)

@@ -1,20 +1,24 @@
-"""Initial and personalized accuracy on validation clients, while training.
+"""Accuracy before, while and after clients adapt, in TensorFlow, during training.
 
-As in Jiang et al. 2019: both on the query part of a client's examples, averaged
-uniformly over clients; personalization uses the client optimizer of the training.
+As in Jiang et al. 2019: on the query part of a client's examples, averaged uniformly
+over clients; personalization uses the client optimizer of the training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from fedp.training.algorithms import fedavg
-from fedp.training.client_update import Optimizer, build_client_update, model_input
+from fedp.training.client_optimizers import ClientOptimizer
+from fedp.training.client_steps import ClientSteps, model_input
 from fedp.training.data.federated import Examples
+from fedp.training.engines.contract import ClientType
+from fedp.training.graph_function import GraphFunction, graph_function
+from fedp.training.models import accuracy_fn
+from fedp.training.side_by_side import SideBySide
 
 
 class EvaluationClient(NamedTuple):
@@ -43,28 +47,92 @@ class Accuracy(NamedTuple):
     personalized: float
 
 
-def build_evaluation(
-    model: tf.keras.Model, batch_size: int, optimizer: Optimizer, epochs: int
-) -> Callable[[Sequence[np.ndarray], Sequence[EvaluationClient]], Accuracy]:
-    """Builds a function of (weights, clients); it overwrites the model's weights."""
-    adapt = build_client_update(model, fedavg(epochs), batch_size, optimizer)
+class Evaluation:
+    """Adapts many clients side by side; close it in the end.
 
-    @tf.function(reduce_retracing=True)
+    Example:
+        >>> evaluation = Evaluation(function)  # doctest: +SKIP
+        ... evaluation.accuracy(weights, clients).personalized
+    """
+
+    def __init__(self, function: GraphFunction, threads: int | None = None) -> None:
+        """Takes what `build_evaluation` made; a client a core unless told otherwise."""
+        self._clients = SideBySide(function, threads)
+
+    def curves(
+        self, weights: Sequence[np.ndarray], clients: Iterable[EvaluationClient]
+    ) -> np.ndarray:
+        """Each client's accuracies after the chosen epochs: float32 [clients, epochs].
+
+        Args:
+            weights: of the initial model.
+            clients: read one after the other, a few ahead of their turn.
+        """
+        inputs = (
+            [*weights, *client.support, *client.query, client.seed]
+            for client in clients
+        )
+        return np.stack([curve for (curve,) in self._clients.map(inputs)])
+
+    def accuracy(
+        self, weights: Sequence[np.ndarray], clients: Iterable[EvaluationClient]
+    ) -> Accuracy:
+        """Mean accuracy before the first and after the last of the chosen epochs."""
+        curve = self.curves(weights, clients).mean(axis=0)
+        return Accuracy(float(curve[0]), float(curve[-1]))
+
+    def close(self) -> None:
+        """Ends the threads; harmless when repeated."""
+        self._clients.close()
+
+
+def build_evaluation(
+    model: tf.keras.Model,
+    client_type: ClientType,
+    batch_size: int,
+    optimizer: ClientOptimizer,
+    epochs: Sequence[int],
+) -> GraphFunction:
+    """Builds a function of (weights, support, query, seed) -> accuracies [epochs].
+
+    Args:
+        model: gives the graph; its weights do not matter.
+        client_type: of the clients' examples.
+        batch_size: of the adaptation.
+        optimizer: of the adaptation.
+        epochs: ascending; 0 is the initial model.
+    """
+    client = ClientSteps(model, batch_size, optimizer)
+    example_accuracy = accuracy_fn(model)
+
     def accuracy(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         outputs = model(model_input(x, model), training=False)
-        right = tf.equal(tf.argmax(outputs, axis=1, output_type=tf.int32), y)
-        return tf.reduce_mean(tf.cast(right, tf.float32))
+        return tf.reduce_mean(example_accuracy(y, outputs))
 
-    def evaluate(
-        weights: Sequence[np.ndarray], clients: Sequence[EvaluationClient]
-    ) -> Accuracy:
-        theta = [tf.constant(weight) for weight in weights]
-        pairs = []
-        for client in clients:
-            model.set_weights(weights)
-            initial = accuracy(*map(tf.constant, client.query))
-            adapt(theta, *map(tf.constant, client.support), tf.constant(client.seed))
-            pairs.append((initial, accuracy(*map(tf.constant, client.query))))
-        return Accuracy(*(float(mean) for mean in np.mean(pairs, axis=0)))
+    @tf.function
+    def curve(
+        theta: Any,
+        support_x: tf.Tensor,
+        support_y: tf.Tensor,
+        query_x: tf.Tensor,
+        query_y: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        batches = client.batches(tf.shape(support_y)[0])
+        client.start_at(theta)
+        done, points = 0, []
+        for epoch in epochs:
+            client.walk(support_x, support_y, seed, done * batches, epoch * batches)
+            points.append(accuracy(query_x, query_y))
+            done = epoch
+        return tf.stack(points)
 
-    return evaluate
+    examples = [
+        tf.TensorSpec((None, *client_type.x_shape), client_type.x_dtype),
+        tf.TensorSpec((None, *client_type.y_shape), tf.int32),
+    ]
+    theta = [tf.TensorSpec(w.shape, tf.float32) for w in model.trainable_variables]
+    seed = tf.TensorSpec((2,), tf.int32)
+    return graph_function(
+        curve.get_concrete_function(theta, *examples, *examples, seed)
+    )

@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from fedp.training.configuration import TrainingConfig
 from fedp.training.data.federated import Examples, FederatedData
+from fedp.training.data.opening import open_data
+from fedp.training.data.seeds import client_generator
 from fedp.training.data.splits import split_examples
+from fedp.training.engines.contract import ClientData, ClientType
 from fedp.training.evaluation_rounds import EvaluationClient
-from fedp.training.federated import ClientData
-from fedp.training.sampling import sample_clients
+from fedp.training.sampling import Participant
 
-Loaded = TypeVar("Loaded")
+_TAKEN_AS_THEY_ARE = (np.dtype(np.uint8), np.dtype(np.int32))
 
 
-def load_round(
-    data: FederatedData,
-    train_clients: Sequence[str],
-    config: TrainingConfig,
-    round_number: int,
-) -> list[ClientData]:
-    """Reads the examples of the clients that a round samples."""
-    participants = sample_clients(
-        train_clients, config.clients_per_round, config.seed, round_number
+def open_training_data(config: TrainingConfig) -> FederatedData:
+    """Opens a run's data set, in the process of the run or of one of its workers."""
+    return open_data(
+        config.data, max_examples=config.max_examples, seed=config.split_seed
     )
-    return [ClientData(*load_examples(data, name), seed) for name, seed in participants]
+
+
+def read_client(
+    data: FederatedData, config: TrainingConfig, participant: Participant
+) -> ClientData:
+    """Reads what a training client trains on: all it has but its own test part."""
+    client = participant.client
+    examples = load_examples(data, client)
+    own = data.train_count(client)
+    if own:
+        examples = Examples(examples.x[:own], examples.y[:own])
+    elif config.client_test:
+        examples, _ = split_examples(
+            client, examples, config.split_seed, test=config.client_test
+        )
+    return ClientData(*examples, participant.seed)
 
 
 def load_examples(data: FederatedData, client: str) -> Examples:
-    """Reads one client: x uint8 or float32, y int32."""
+    """Reads one client: x uint8, int32 or float32, y int32."""
     x, y = data.load(client)
-    return Examples(x if x.dtype == np.uint8 else x.astype(np.float32), y)
+    return Examples(x if x.dtype in _TAKEN_AS_THEY_ARE else x.astype(np.float32), y)
+
+
+def client_type(data: FederatedData, client: str) -> ClientType:
+    """The type of a data set's examples, as one of its clients shows it."""
+    x, _ = load_examples(data, client)
+    return ClientType(x.dtype, tuple(x.shape[1:]), tuple(data.label_shape))
 
 
 def evaluation_clients(
-    data: FederatedData, names: Sequence[str], config: TrainingConfig
-) -> list[EvaluationClient]:
-    """Reads validation clients, at most `config.eval_clients`, drawn by the seed."""
-    random = np.random.default_rng(config.split_seed)
-    count = min(len(names), config.eval_clients)
-    chosen = sorted(random.choice(len(names), count, replace=False))
-    clients = []
-    for name in (names[i] for i in chosen):
-        examples = load_examples(data, name)
-        support, query = split_examples(name, examples, config.split_seed)
+    data: FederatedData,
+    names: Sequence[str],
+    split_seed: int,
+    client_test: float = 0.5,
+) -> Iterator[EvaluationClient]:
+    """Reads clients for an evaluation, one after the other.
+
+    Args:
+        data: where they are read from.
+        names: of the clients; one without anything to test on is left out.
+        split_seed: of their examples into support and query part.
+        client_test: share of the query part, where the data set does not say.
+    """
+    for name in names:
+        support, query = split_examples(
+            name,
+            load_examples(data, name),
+            split_seed,
+            test=client_test,
+            train_count=data.train_count(name),
+        )
         if len(query.y):
+            random = client_generator("adaptation", split_seed, name)
             seed = random.integers(0, 2**31, 2).astype(np.int32)
-            clients.append(EvaluationClient(support, query, seed))
-    return clients
-
-
-def prefetched(
-    load: Callable[[int], Loaded], rounds: Sequence[int]
-) -> Iterator[tuple[int, Loaded]]:
-    """Yields (round, load(round)), loading one round ahead in a thread."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(load, rounds[0]) if rounds else None
-        for at, number in enumerate(rounds):
-            assert upcoming is not None
-            loaded = upcoming.result()
-            if at + 1 < len(rounds):
-                upcoming = pool.submit(load, rounds[at + 1])
-            yield number, loaded
+            yield EvaluationClient(support, query, seed)

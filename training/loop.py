@@ -1,39 +1,49 @@
-"""Algorithm 2 of Jiang et al. 2019: FedAvg(E), then Reptile(K), as a run on disk.
+"""A run on disk: the stages of a configuration, one after the other.
 
-Stage 3, personalization, happens on devices; here it is only measured.
+By default that is Algorithm 2 of Jiang et al. 2019: FedAvg(E), then Reptile(K). Its
+stage 3, personalization, happens on devices; here it is only measured.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
-import os
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from fedp.device_runtime.errors import FedpError, RunError
-from fedp.training import federated
+from fedp.device_runtime.errors import RunError
 from fedp.training.algorithms import algorithm_of
+from fedp.training.centralized import build_centralized
 from fedp.training.checkpoints import read_checkpoint, write_checkpoint
-from fedp.training.client_update import sgd
+from fedp.training.client_optimizers import client_optimizer_of
 from fedp.training.configuration import Stage, TrainingConfig
 from fedp.training.data.federated import FederatedData
-from fedp.training.data.opening import open_data
-from fedp.training.evaluation_rounds import Accuracy, build_evaluation
-from fedp.training.loading import (
-    evaluation_clients,
-    load_examples,
-    load_round,
-    prefetched,
+from fedp.training.engines.contract import (
+    ClientData,
+    ClientType,
+    ServerState,
+    StageEngine,
 )
-from fedp.training.metrics import MetricsWriter, RoundLog
+from fedp.training.engines.opening import OpenStage, open_engine
+from fedp.training.evaluation_rounds import Accuracy, Evaluation, build_evaluation
+from fedp.training.federated import aggregation_of, build_process, server_optimizer_of
+from fedp.training.loading import (
+    client_type,
+    evaluation_clients,
+    open_training_data,
+    read_client,
+)
+from fedp.training.memory import peak_memory_mb
+from fedp.training.metrics import MetricsWriter
 from fedp.training.models import build_model
+from fedp.training.privacy import privacy_spent
 from fedp.training.progress import Progress, default_progress
+from fedp.training.rounds import Rounds
 from fedp.training.run_directory import (
     FINISHED,
     INTERRUPTED,
@@ -44,13 +54,10 @@ from fedp.training.run_directory import (
     load_run,
     locked,
 )
-from fedp.training.run_record import check_same_data, new_record
-from fedp.training.sampling import sample_clients
+from fedp.training.run_record import new_record, open_same_data
+from fedp.training.sampling import Participant
 from fedp.training.stopping import Interrupted, StopRequest, stop_on_signals
-
-
-class DivergedError(FedpError):
-    """Training has left the finite numbers."""
+from fedp.training.threads import one_thread_an_operator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Session:
     Attributes:
         run: the run directory.
         data: where clients' examples come from.
+        client_type: of those examples.
+        open_stage: gets a stage ready on the run's engine.
         evaluate: weights -> accuracy on validation clients.
         metrics: gets every round.
         progress: gets every round.
@@ -68,10 +77,16 @@ class Session:
 
     run: Run
     data: FederatedData
+    client_type: ClientType
+    open_stage: OpenStage
     evaluate: Callable[[Sequence[np.ndarray]], Accuracy]
     metrics: MetricsWriter
     progress: Progress
     stop: StopRequest
+
+    def read(self, participant: Participant) -> ClientData:
+        """Reads what a training client trains on."""
+        return read_client(self.data, self.run.config, participant)
 
 
 def train(
@@ -94,12 +109,17 @@ def train(
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the run can be resumed.
-        FedpError: the data, the model, the run directory or the worker is at fault.
+        FedpError: the data, the model, the run directory or the engine is at fault.
     """
     progress = ui or default_progress()
+    if not one_thread_an_operator():
+        progress.say(
+            "TensorFlow was started with several threads an operator: training is "
+            "slower, and not the same to the last bit when repeated"
+        )
     try:
         run, data = _resumed(config, out) if resume else _created(config, out)
-        with locked(run), stop_on_signals() as stop:
+        with contextlib.closing(data), locked(run), stop_on_signals() as stop:
             if run.record.status == FINISHED:
                 progress.say(f"run {out} is finished: there is nothing to resume")
                 return run
@@ -116,7 +136,7 @@ def _created(
     if config is None:
         raise RunError(f"run {out} has no configuration: give one, or resume a run")
     check_vacant(out)
-    data = _open_data(config)
+    data = open_training_data(config)
     return create_run(out, new_record(config, data)), data
 
 
@@ -129,15 +149,7 @@ def _resumed(
             f"run {out} was started with other options: resume it without any, or "
             "start a new run"
         )
-    data = _open_data(run.config)
-    check_same_data(run, data)
-    return run, data
-
-
-def _open_data(config: TrainingConfig) -> FederatedData:
-    return open_data(
-        config.data, max_examples=config.max_examples, seed=config.split_seed
-    )
+    return run, open_same_data(run)
 
 
 def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest) -> Run:
@@ -149,23 +161,36 @@ def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest)
             f"run {run.path}: the checkpoint of round {run.record.rounds} is damaged, "
             f"going on from round {done}"
         )
-    # The clients of a round share the cores: more threads would be in their way.
-    threads = max(1, len(os.sched_getaffinity(0)) // config.clients_per_round)
     progress.start(config.total_rounds, done)
+    random = np.random.default_rng(config.seed)
+    (one,) = run.record.split.sample(data.clients(), "train", 1, random)
+    example_type = client_type(data, one)
+
+    def read(participant: Participant) -> ClientData:
+        return read_client(data, config, participant)
+
     try:
         with (
             MetricsWriter(run.path, after=done) as metrics,
-            federated.native_runtime(run.path / "worker.log", threads),
+            open_engine(config, read, run.path / "engine.log") as open_stage,
+            _evaluation(run, data, example_type) as evaluate,
         ):
-            evaluate = _evaluation(run, data)
-            session = Session(run, data, evaluate, metrics, progress, stop)
+            session = Session(
+                run, data, example_type, open_stage, evaluate, metrics, progress, stop
+            )
             run_stages(session, done, state)
+            privacy = privacy_spent(config, run, data)
     finally:
         progress.stop()
-    return _mark(run, FINISHED, config.total_rounds)
+    return run.update(
+        status=FINISHED,
+        rounds=config.total_rounds,
+        privacy=privacy,
+        peak_memory_mb=peak_memory_mb(),
+    )
 
 
-def run_stages(session: Session, done: int, state: list[np.ndarray]) -> None:
+def run_stages(session: Session, done: int, state: ServerState) -> None:
     """Algorithm 2: every stage starts from the weights that the one before left.
 
     Args:
@@ -192,117 +217,95 @@ def run_stage(
     session: Session,
     stage: Stage,
     weights: Sequence[np.ndarray],
-    rounds: range,
+    numbers: range,
     done: int,
-    state_so_far: list[np.ndarray],
+    state_so_far: ServerState,
 ) -> list[np.ndarray]:
     """Runs the rounds of a stage after `done`; returns the weights after the last."""
     run, config = session.run, session.run.config
-    process = _build_process(session, stage)
-    state = process.initial(weights)
-    if state_so_far:
-        state = federated.state_from_arrays(state, state_so_far)
-    load = functools.partial(
-        load_round, session.data, run.record.clients["train"], config
+    with contextlib.closing(_open_stage(session, stage)) as engine:
+        rounds = Rounds(run.record, stage, session.data, engine, session.progress)
+        state = state_so_far or engine.initial(weights)
+        for number in (n for n in numbers if n > done):
+            start = time.monotonic()
+            state, log = rounds.run(number, state, last=number == numbers[-1])
+            log = log._replace(seconds=time.monotonic() - start)
+            theta = state[: len(weights)]
+            last = number == numbers[-1]
+            if last or (config.eval_every and number % config.eval_every == 0):
+                accuracy = session.evaluate(theta)
+                log = log._replace(
+                    initial_accuracy=accuracy.initial,
+                    personalized_accuracy=accuracy.personalized,
+                )
+            session.metrics.write(log, rounds.participants)
+            session.progress.round(log)
+            if last:
+                run.save_stage(stage.name, theta)
+            if last or session.stop.signal or number % config.checkpoint_every == 0:
+                write_checkpoint(run.checkpoints, number, state)
+                run.update(status=RUNNING, rounds=number)
+            if session.stop.signal and number < config.total_rounds:
+                _interrupt(session, number)
+    return state[: len(weights)]
+
+
+def _open_stage(session: Session, stage: Stage) -> StageEngine:
+    config, model = session.run.config, _build_model(session.run)
+    if stage.algorithm == "centralized":
+        return build_centralized(
+            model, session.client_type, stage, config.batch_size, session.read
+        )
+    process = build_process(
+        model,
+        session.client_type,
+        algorithm=algorithm_of(stage),
+        batch_size=config.batch_size,
+        client_optimizer=client_optimizer_of(config),
+        server_optimizer=server_optimizer_of(stage),
+        aggregation=aggregation_of(stage, config.clients_per_round),
     )
-    for number, clients in prefetched(load, [r for r in rounds if r > done]):
-        start = time.monotonic()
-        state, sums = process.next(state, clients)
-        log = _log(number, stage, len(clients), sums, time.monotonic() - start)
-        last = number == rounds[-1]
-        if last or (config.eval_every and number % config.eval_every == 0):
-            accuracy = session.evaluate(state.weights)
-            log = log._replace(
-                initial_accuracy=accuracy.initial,
-                personalized_accuracy=accuracy.personalized,
-            )
-        session.metrics.write(log)
-        session.progress.round(log)
-        if last:
-            run.save_stage(stage.name, state.weights)
-        if last or session.stop.signal or number % config.checkpoint_every == 0:
-            arrays = federated.state_arrays(state)
-            write_checkpoint(run.checkpoints, number, arrays)
-            _mark(run, RUNNING, number)
-        if session.stop.signal and number < config.total_rounds:
-            _interrupt(session, number)
-    return list(state.weights)
+    return session.open_stage(process)
 
 
 def _build_model(run: Run, seed: int | None = None) -> tf.keras.Model:
-    classes = len(run.record.classes)
-    return build_model(run.config.model, run.record.input_shape, classes, seed)
-
-
-def _build_process(session: Session, stage: Stage) -> federated.FederatedProcess:
-    run, config = session.run, session.run.config
-    example = load_examples(session.data, run.record.clients["train"][0]).x
-    return federated.build_process(
-        _build_model(run),
-        example.dtype,
-        example.shape[1:],
-        algorithm=algorithm_of(stage),
-        batch_size=config.batch_size,
-        client_optimizer=sgd(config.client_learning_rate),
-        server_optimizer=federated.server_optimizer_of(stage),
+    record = run.record
+    return build_model(
+        run.config.model,
+        record.input_shape,
+        len(record.classes),
+        seed,
+        label_shape=record.label_shape,
     )
 
 
+@contextlib.contextmanager
 def _evaluation(
-    run: Run, data: FederatedData
-) -> Callable[[Sequence[np.ndarray]], Accuracy]:
+    run: Run, data: FederatedData, example_type: ClientType
+) -> Iterator[Callable[[Sequence[np.ndarray]], Accuracy]]:
     config = run.config
-    optimizer = sgd(config.client_learning_rate)
-    evaluate = build_evaluation(
-        _build_model(run), config.batch_size, optimizer, config.personalization_epochs
+    function = build_evaluation(
+        _build_model(run),
+        example_type,
+        config.batch_size,
+        client_optimizer_of(config),
+        epochs=(0, config.personalization_epochs),
     )
-    names = run.record.clients["validation"]
-    clients = evaluation_clients(data, names, config)
-    return lambda weights: evaluate(weights, clients)
-
-
-def _log(
-    number: int,
-    stage: Stage,
-    clients: int,
-    sums: federated.RoundMetrics,
-    seconds: float,
-) -> RoundLog:
-    """Turns a round's sums into what is shown of it."""
-    if sums.not_finite == clients:
-        raise DivergedError(
-            f"round {number}: the training of all {clients} clients left the finite "
-            "numbers: start a new run with a lower client or server learning rate"
+    random = np.random.default_rng(config.split_seed)
+    names = sorted(
+        run.record.split.sample_up_to(
+            data.clients(), "validation", config.eval_clients, random
         )
-    return RoundLog(
-        round=number,
-        stage=stage.name,
-        train_loss=float(sums.loss_sum) / max(int(sums.processed), 1),
-        clients=clients,
-        left_out=int(sums.not_finite),
-        examples=int(sums.examples),
-        processed=int(sums.processed),
-        steps=int(sums.steps),
-        seconds=seconds,
     )
-
-
-def _mark(run: Run, status: str, rounds: int) -> Run:
-    """Writes how far the run is, and who has taken part up to there."""
-    config, clients = run.config, run.record.clients["train"]
-    names = {
-        participant.client
-        for number in range(1, rounds + 1)
-        for participant in sample_clients(
-            clients, config.clients_per_round, config.seed, number
+    with contextlib.closing(Evaluation(function)) as evaluation:
+        yield lambda weights: evaluation.accuracy(
+            weights, evaluation_clients(data, names, config.split_seed)
         )
-    }
-    return run.update(status=status, rounds=rounds, participated=tuple(sorted(names)))
 
 
 def _interrupt(session: Session, number: int) -> None:
     run = session.run
-    _mark(run, INTERRUPTED, number)
+    run.update(status=INTERRUPTED, rounds=number)
     name = signal.Signals(session.stop.signal or signal.SIGINT).name
     raise Interrupted(
         f"stopped by {name} after round {number} of {run.config.total_rounds}; "

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
 import pathlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 import tensorflow as tf
+
+_PARTICIPANT = ("round", "client")
 
 
 class RoundLog(NamedTuple):
@@ -17,11 +22,13 @@ class RoundLog(NamedTuple):
         stage: its name.
         train_loss: mean loss over the examples trained on, while training.
         clients: that took part.
-        left_out: of those, how many left the finite numbers and count for nothing.
+        left_out: of those, how many failed or left the finite numbers, and count for
+            nothing.
         examples: that they have.
         processed: that they trained on, repeats counted.
         steps: batches.
-        seconds: the round took.
+        seconds: the round took, repeated attempts included.
+        repeated: how often it was repeated, since too few clients came through.
         initial_accuracy: on validation clients, 0..1; None in rounds without.
         personalized_accuracy: likewise.
     """
@@ -35,6 +42,7 @@ class RoundLog(NamedTuple):
     processed: int
     steps: int
     seconds: float
+    repeated: int = 0
     initial_accuracy: float | None = None
     personalized_accuracy: float | None = None
 
@@ -45,11 +53,11 @@ class RoundLog(NamedTuple):
 
 
 class MetricsWriter:
-    """Appends to metrics.csv and tensorboard/ of a run.
+    """Appends to metrics.csv, participants.csv and tensorboard/ of a run.
 
     Example:
         >>> with MetricsWriter(run.path, after=0) as metrics:  # doctest: +SKIP
-        ...     metrics.write(log)
+        ...     metrics.write(log, ["writer 7"])
     """
 
     def __init__(self, folder: pathlib.Path, after: int) -> None:
@@ -59,8 +67,9 @@ class MetricsWriter:
             folder: the run directory.
             after: the round that the run continues from; later lines are dropped.
         """
-        self._csv = _open_csv(folder / "metrics.csv", after)
+        self._csv = _open_csv(folder / "metrics.csv", RoundLog._fields, after)
         self._lines = csv.DictWriter(self._csv, RoundLog._fields)
+        self._who = _open_csv(folder / "participants.csv", _PARTICIPANT, after)
         self._events: Any = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def __enter__(self) -> MetricsWriter:
@@ -70,10 +79,13 @@ class MetricsWriter:
     def __exit__(self, *error: object) -> None:
         """Closes the files."""
         self._csv.close()
+        self._who.close()
         self._events.close()
 
-    def write(self, log: RoundLog) -> None:
-        """Writes one round."""
+    def write(self, log: RoundLog, participants: Sequence[str]) -> None:
+        """Writes one round and the names of its clients."""
+        csv.writer(self._who).writerows((log.round, name) for name in participants)
+        self._who.flush()
         self._lines.writerow(log._asdict())
         self._csv.flush()
         scalars = {
@@ -90,19 +102,38 @@ class MetricsWriter:
         self._events.flush()
 
 
-def _open_csv(path: pathlib.Path, after: int) -> IO[str]:
-    kept = []
-    if path.exists():
-        with open(path, newline="") as file:
+def read_attempts(folder: pathlib.Path) -> Counter[str]:
+    """How many rounds each stage has taken, repeated attempts included."""
+    attempts: Counter[str] = Counter()
+    with open(folder / "metrics.csv", newline="") as file:
+        for line in csv.DictReader(file):
+            attempts[line["stage"]] += 1 + int(line["repeated"])
+    return attempts
+
+
+def read_participants(folder: pathlib.Path) -> set[str]:
+    """Names of all clients that a round has trained on."""
+    with open(folder / "participants.csv", newline="") as file:
+        return {line["client"] for line in csv.DictReader(file)}
+
+
+def _open_csv(path: pathlib.Path, fields: Sequence[str], after: int) -> IO[str]:
+    """Opens a table for its next lines, without those of later rounds."""
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", newline="") as file:
+        lines = csv.DictWriter(file, fields)
+        lines.writeheader()
+        lines.writerows(_lines_up_to(path, after))
+    os.replace(part, path)
+    return open(path, "a", newline="")
+
+
+def _lines_up_to(path: pathlib.Path, after: int) -> Iterator[dict[str, str]]:
+    if not path.exists():
+        return
+    with open(path, newline="") as file:
+        for line in csv.DictReader(file):
             # A crash may have cut the last line short: that one lacks fields.
-            kept = [
-                line
-                for line in csv.DictReader(file)
-                if None not in line.values() and int(line["round"]) <= after
-            ]
-    file = open(path, "w", newline="")
-    lines = csv.DictWriter(file, RoundLog._fields)
-    lines.writeheader()
-    lines.writerows(kept)
-    file.flush()
-    return file
+            whole = None not in line.values() and None not in line
+            if whole and line["round"].isdecimal() and int(line["round"]) <= after:
+                yield line

@@ -118,7 +118,7 @@ def describe(log: RoundLog) -> str:
     """A round's numbers in a few words."""
     parts = [f"loss {log.train_loss:.3f}", f"{log.examples_per_second:.0f} examples/s"]
     if log.left_out:
-        parts.append(f"{log.left_out} of {log.clients} clients left out (not finite)")
+        parts.append(f"{log.left_out} of {log.clients} clients left out")
     if log.initial_accuracy is not None and log.personalized_accuracy is not None:
         parts.append(
             f"validation accuracy {log.initial_accuracy:.3f} initial, "

@@ -4,8 +4,9 @@
     checkpoints/      the server's state after a round, the last two
     stage_NAME.npz    the model's weights after a stage
     metrics.csv       one line a round
-    tensorboard/      the same as curves
-    worker.log        output of TFF's worker process
+    participants.csv  who took part in which round
+    tensorboard/      metrics.csv as curves
+    engine.log        output of the engine's other processes, where it has any
 
 Needs only NumPy, so that an export need not start TensorFlow Federated.
 """
@@ -25,8 +26,9 @@ import numpy as np
 from fedp.device_runtime.errors import RunError
 from fedp.training.checkpoints import read_arrays, write_arrays, write_run_file
 from fedp.training.configuration import TrainingConfig
+from fedp.training.data.splits import ClientSplit
 
-FORMAT = 1
+FORMAT = 2
 RUNNING, INTERRUPTED, FINISHED = "running", "interrupted", "finished"
 
 
@@ -40,13 +42,14 @@ class RunRecord:
         fingerprint: of the data set.
         classes: label of each class.
         input_shape: one example's shape as the model takes it.
+        label_shape: one example's labels; () for one class.
         weights: name and shape of each weight, in the model's order.
-        client_split: fields of the ClientSplit.
-        clients: names by role: "train", "validation", "test".
+        client_split: fields of the ClientSplit, which says each client's role.
         versions: of Python and of the packages that make a model what it is.
         status: "running" (also after a crash), "interrupted" or "finished".
         rounds: rounds done, over all stages.
-        participated: clients that a round up to `rounds` has trained on, sorted.
+        privacy: of a finished run with DP stages, what `privacy_spent` returns.
+        peak_memory_mb: of the process that finished it.
         format: version of this layout.
     """
 
@@ -55,14 +58,20 @@ class RunRecord:
     fingerprint: str
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
+    label_shape: tuple[int, ...]
     weights: tuple[tuple[str, tuple[int, ...]], ...]
     client_split: dict[str, Any]
-    clients: dict[str, list[str]]
     versions: dict[str, str]
     status: str = RUNNING
     rounds: int = 0
-    participated: tuple[str, ...] = ()
+    privacy: dict[str, Any] | None = None
+    peak_memory_mb: float | None = None
     format: int = FORMAT
+
+    @property
+    def split(self) -> ClientSplit:
+        """Says which client trains, validates or tests."""
+        return ClientSplit.from_json(self.client_split)
 
     def to_json(self) -> str:
         """Returns indented JSON."""
@@ -84,7 +93,7 @@ class RunRecord:
                 classes=tuple(fields.pop("classes")),
                 input_shape=tuple(fields.pop("input_shape")),
                 weights=tuple((n, tuple(s)) for n, s in fields.pop("weights")),
-                participated=tuple(fields.pop("participated")),
+                label_shape=tuple(fields.pop("label_shape")),
                 **fields,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -161,13 +170,21 @@ def check_vacant(path: pathlib.Path) -> None:
     Raises:
         RunError: `path` is a file, or a directory that holds something.
     """
-    if path.is_dir() and not any(path.iterdir()):
+    if path.is_dir() and _never_begun(path):
         return
     if path.exists():
         raise RunError(
             f"run {path} exists already: give another --out, or continue it with "
             f"`fedp train --resume {path}`"
         )
+
+
+def _never_begun(path: pathlib.Path) -> bool:
+    """Whether all that is here is what a run killed before its first line leaves."""
+    here = {each.name for each in path.iterdir()}
+    if not here <= {"checkpoints", ".run.json.part"}:
+        return False
+    return "checkpoints" not in here or not any((path / "checkpoints").iterdir())
 
 
 def create_run(path: pathlib.Path, record: RunRecord) -> Run:
@@ -179,7 +196,7 @@ def create_run(path: pathlib.Path, record: RunRecord) -> Run:
     check_vacant(path)
     run = Run(path, record)
     try:
-        run.checkpoints.mkdir(parents=True)
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
         return run.update()
     except (OSError, RunError) as error:
         with contextlib.suppress(OSError):  # Half a run would only be in the way.
@@ -203,7 +220,7 @@ def load_run(path: str | pathlib.Path) -> Run:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(
             f"{path} is no run directory (no readable run.json in it): give one that "
-            "`fedp train --out` created"
+            "`fedp train --out` created, or start that again if it never began"
         ) from error
     return Run(path, RunRecord.from_json(text))
 

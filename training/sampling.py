@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedp.training.data.splits import ClientSplit
+
 
 class Participant(NamedTuple):
     """A client of a round.
@@ -24,17 +26,44 @@ class Participant(NamedTuple):
 
 
 def sample_clients(
-    clients: Sequence[str], count: int, seed: int, round_number: int
+    names: Sequence[str],
+    split: ClientSplit,
+    count: int,
+    seed: int,
+    round_number: int,
+    attempt: int = 0,
 ) -> list[Participant]:
-    """Draws a round's clients uniformly, without replacement.
+    """Draws a round's training clients uniformly, without replacement.
+
+    Takes constant time and memory, however many clients there are.
 
     Args:
-        clients: names of the training clients.
-        count: M, at most as many as there are.
+        names: of all clients.
+        split: says which of them train.
+        count: M.
         seed: of the run.
         round_number: counted from 1 over all stages.
+        attempt: 0, or how often the round has been repeated with other clients.
+
+    Raises:
+        DataError: there are fewer training clients than M.
     """
-    random = np.random.default_rng([seed, round_number])
-    chosen = random.choice(len(clients), count, replace=False)
-    seeds = random.integers(0, 2**31, (count, 2)).astype(np.int32)
-    return [Participant(clients[i], s) for i, s in zip(chosen, seeds, strict=True)]
+    random = np.random.default_rng([seed, round_number, attempt])
+    chosen = split.sample(names, "train", count, random)
+    return _with_seeds(chosen, random)
+
+
+def all_clients(
+    names: Sequence[str], split: ClientSplit, seed: int, round_number: int
+) -> list[Participant]:
+    """All training clients, in a random order: an epoch of centralized training."""
+    random = np.random.default_rng([seed, round_number, 0])
+    chosen = split.select(names, "train")
+    return _with_seeds([chosen[i] for i in random.permutation(len(chosen))], random)
+
+
+def _with_seeds(
+    clients: Sequence[str], random: np.random.Generator
+) -> list[Participant]:
+    seeds = random.integers(0, 2**31, (len(clients), 2)).astype(np.int32)
+    return [Participant(c, s) for c, s in zip(clients, seeds, strict=True)]

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 tf = pytest.importorskip("tensorflow", reason="training needs the training install")
 
 from fedp.device_runtime.examples import as_model_input  # noqa: E402
-from fedp.training.algorithms import fedavg, reptile  # noqa: E402
-from fedp.training.client_update import (  # noqa: E402
-    build_client_update,
-    epoch_order,
-    model_input,
-    sgd,
+from fedp.training.algorithms import (  # noqa: E402
+    fedavg,
+    fedsgd,
+    fomaml,
+    maml,
+    reptile,
 )
+from fedp.training.client_optimizers import sgd  # noqa: E402
+from fedp.training.client_steps import epoch_order, model_input  # noqa: E402
+from fedp.training.client_update import build_client_update  # noqa: E402
+from fedp.training.models import build_model  # noqa: E402
 
 LAYERS = tf.keras.layers
 SEED = np.array([5, 6], np.int32)
@@ -84,6 +88,82 @@ def test_fedavg_weighs_by_examples_and_reptile_does_not():
     assert float(run(linear_model(), reptile(1), x, y).weight) == 1
 
 
+def softmax_gradient(w, b, x, y):
+    """Of the mean loss: d / d logits = (p - onehot(y)) / n."""
+    p = np.exp(x @ w + b)
+    d = (p / p.sum(axis=1, keepdims=True) - np.eye(3)[y]) / len(y)
+    return x.T @ d, d.sum(axis=0)
+
+
+def test_fomaml_is_the_next_gradient_alone():
+    """Eq. 4, with 10 examples in batches of 4, 4 and 2."""
+    x, y = examples(10)
+    walked, _, _ = numpy_loop(x, y, steps=2)
+    rows = order_of(0, 10)[8:]
+    w, b = (a + g for a, g in zip(THETA, walked))
+    expected = [-0.1 * g for g in softmax_gradient(w, b, x[rows], y[rows])]
+    result = run(linear_model(), fomaml(2), x, y)
+    for found, g in zip(result.update, expected):
+        np.testing.assert_allclose(found, g, atol=2e-6)
+    assert int(result.steps) == 3 and int(result.processed) == 10
+
+
+def test_maml_is_the_loss_after_the_walk_differentiated_by_theta():
+    """Eq. 3 by central differences of L(U_K(theta)) in float64."""
+    x, y = examples(10)
+    batches = [rows for rows in np.split(order_of(0, 10), [4, 8])]
+
+    def loss_after_two_steps(flat):
+        w, b = flat[:12].reshape(4, 3), flat[12:]
+        for rows in batches[:2]:
+            gw, gb = softmax_gradient(w, b, x[rows], y[rows])
+            w, b = w - 0.1 * gw, b - 0.1 * gb
+        logits = x[batches[2]] @ w + b
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return -np.log(p[[0, 1], y[batches[2]]]).mean()
+
+    theta = np.concatenate([w.ravel() for w in THETA]).astype(np.float64)
+    h = 1e-5 * np.eye(len(theta))
+    slope = [
+        (loss_after_two_steps(theta + d) - loss_after_two_steps(theta - d)) / 2e-5
+        for d in h
+    ]
+    found = run(linear_model(), maml(2), x, y).update
+    flat = np.concatenate([np.ravel(g) for g in found])
+    np.testing.assert_allclose(flat, -0.1 * np.array(slope), atol=2e-6)
+    first_order = run(linear_model(), fomaml(2), x, y).update
+    assert np.abs(found[0] - first_order[0]).max() > 1e-4
+
+
+def test_without_local_steps_maml_fomaml_and_fedsgd_are_one():
+    x, y = examples(10)
+    updates = [run(linear_model(), a, x, y).update for a in (maml(0), fomaml(0))]
+    for update in updates:
+        for found, g in zip(update, run(linear_model(), fedsgd(), x, y).update):
+            np.testing.assert_allclose(found, g, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["emnist_cnn", "mlp"])
+def test_equation_5_on_a_real_model(name):
+    """g_FedAvg = g_FedSGD + sum of g_FOMAML(j), j = 1..K-1, for K steps."""
+    model = build_model(name, (28, 28, 1), 10, seed=0)
+    theta = model.get_weights()
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (20, 28, 28), np.uint8)
+    y = random.integers(0, 10, 20).astype(np.int32)
+
+    def g(algorithm):
+        return run(model, algorithm, x, y, theta, batch_size=5, rate=0.05).update
+
+    whole = g(fedavg(1))  # K = 4 batches of 5
+    parts = [g(fedsgd()), *(g(fomaml(j)) for j in range(1, 4))]
+    for layer, pieces in zip(whole, zip(*parts)):
+        scale = np.abs(layer).max()
+        np.testing.assert_allclose(layer, sum(pieces), atol=1e-5 * scale, rtol=0)
+        # Each of the parts counts.
+        assert all(np.abs(layer - sum(pieces) + p).max() > 1e-3 * scale for p in pieces)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 50), st.integers(0, 20), st.integers(0, 2**31 - 1))
 def test_an_epoch_visits_every_example_once_in_an_order_of_its_own(count, epoch, seed):
@@ -97,18 +177,19 @@ def test_an_epoch_visits_every_example_once_in_an_order_of_its_own(count, epoch,
     assert count < 20 or order(epoch) != order(epoch + 1)
 
 
-@pytest.mark.parametrize("algorithm", [fedavg(3), reptile(3)])
+@pytest.mark.parametrize("algorithm", [fedavg(3), reptile(3), fomaml(2), maml(2)])
 def test_no_examples_give_no_update(algorithm):
     result = run(linear_model(), algorithm, *examples(0))
     assert all(not g.numpy().any() for g in result.update)
     assert [float(v) for v in result[1:]] == [0] * 6
 
 
+@pytest.mark.parametrize("algorithm", [fedavg(1), fomaml(3), maml(3)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_client_that_leaves_the_finite_numbers_counts_for_nothing(bad):
+def test_a_client_that_leaves_the_finite_numbers_counts_for_nothing(algorithm, bad):
     x, y = examples(10)
     x[7, 2] = bad
-    result = run(linear_model(), fedavg(1), x, y)
+    result = run(linear_model(), algorithm, x, y)
     assert all(not g.numpy().any() for g in result.update)
     assert float(result.weight) == 0 and float(result.loss_sum) == 0
     assert int(result.not_finite) == 1

@@ -45,6 +45,16 @@ def test_json_round_trip():
         ("seed", 2**31),
         ("max_examples", 0),
         ("eval_every", -1),
+        ("client_optimizer", "lamb"),
+        ("client_momentum", 1.0),
+        ("client_test", 1.0),
+        ("engine", "spark"),
+        ("min_clients", 6),
+        ("dp_delta", 0.0),
+        ("clients_per_round", "5"),
+        ("batch_size", 2.5),
+        ("batch_size", True),
+        ("data", 7),
         ("stages", ()),
         ("stages", (Stage("a", "fedavg", 0),)),
         ("stages", (Stage("a", "fedavg", 1), Stage("a", "reptile", 1))),
@@ -52,15 +62,18 @@ def test_json_round_trip():
 )
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(ConfigurationError) as error:
-        TrainingConfig(data="synthetic", **{field: value})
+        TrainingConfig(**{"data": "synthetic", field: value})
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("algorithm", "maml", "fedavg, reptile"),
-        ("server_optimizer", "lamb", "momentum, adam, sgd"),
+        ("algorithm", "fedprox", "fedavg, reptile, fedsgd, fomaml, maml"),
+        ("server_optimizer", "lamb", "sgd, momentum, adam"),
+        ("aggregator", "median", "mean, unweighted, robust, dp"),
+        ("clip_norm", 0.0, "above 0"),
+        ("noise_multiplier", -1.0, "above 0"),
         ("rounds", -1, "0 or more"),
         ("local_epochs", 0, "1 or more"),
         ("local_steps", 0, "1 or more"),
@@ -78,3 +91,9 @@ def test_an_unknown_field_is_refused():
     fields = TrainingConfig(data="synthetic").to_json()
     with pytest.raises(ConfigurationError, match="another fedp release"):
         TrainingConfig.from_json({**fields, "wings": 2})
+
+
+def test_maml_differentiates_through_sgd_only():
+    stages = (Stage("m", "maml", 1),)
+    with pytest.raises(ConfigurationError, match="use sgd, or fomaml"):
+        TrainingConfig(data="synthetic", stages=stages, client_optimizer="adam")

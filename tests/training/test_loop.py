@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,17 +15,22 @@ import pytest
 pytest.importorskip("tensorflow", reason="training needs the training install")
 pytest.importorskip("tensorflow_federated", reason="needs tensorflow-federated")
 
-from fedp.device_runtime.errors import RunError  # noqa: E402
+from fedp.device_runtime.errors import FedpError, RunError  # noqa: E402
 from fedp.training.checkpoints import read_checkpoint  # noqa: E402
 from fedp.training.configuration import (  # noqa: E402
     ConfigurationError,
     Stage,
     TrainingConfig,
 )
-from fedp.training.loop import DivergedError, train  # noqa: E402
+from fedp.training.data.splits import ClientSplit  # noqa: E402
+from fedp.training.engines.worker_process import WorkerError  # noqa: E402
+from fedp.training.loop import train  # noqa: E402
+from fedp.training.metrics import read_participants  # noqa: E402
+from fedp.training.privacy import epsilon_of  # noqa: E402
+from fedp.training.repeating import repeat  # noqa: E402
+from fedp.training.rounds import DivergedError  # noqa: E402
 from fedp.training.run_directory import load_run  # noqa: E402
 from fedp.training.stopping import Interrupted  # noqa: E402
-from fedp.training.worker import WorkerError  # noqa: E402
 
 STAGES = (
     Stage("fedavg", "fedavg", 4, local_epochs=2),
@@ -121,6 +127,7 @@ def whole(data, tmp_path_factory):
 def test_a_run_leaves_weights_metrics_and_a_record(whole, data):
     record = load_run(whole.path).record
     assert record == whole.record
+    assert record.privacy is None and 100 < record.peak_memory_mb < 24_000
     assert (record.status, record.rounds) == ("finished", 7)
     assert (record.classes, record.input_shape) == (("a", "b", "c"), (6, 6, 1))
     shapes = [shape for _, shape in record.weights]
@@ -140,19 +147,42 @@ def test_training_learns(whole):
 
 
 def test_only_training_clients_take_part(whole):
-    clients = whole.record.clients
-    everyone = [name for names in clients.values() for name in names]
-    assert len(everyone) == len(set(everyone)) == 12
-    assert whole.record.participated
-    assert set(whole.record.participated) <= set(clients["train"])
+    names = [f"w{n:02d}" for n in range(12)]
+    trained = set(whole.record.split.select(names, "train"))
+    assert len(trained) == 9
+    assert read_participants(whole.path) and read_participants(whole.path) <= trained
     # At least three of nine take part in each round; their examples are counted.
     counts = {f"w{n:02d}": (n + 1) * 3 for n in range(12)}
-    most = sum(sorted(counts[name] for name in clients["train"])[-3:])
+    most = sum(sorted(counts[name] for name in trained)[-3:])
     assert all(int(row["examples"]) <= most for row in rows(whole))
+
+
+def test_a_clients_own_test_part_is_never_trained_on(data, tmp_path):
+    config = config_of(data, client_test=0.5, model="mlp")
+    half = train(config, tmp_path / "half", ui=Hook())
+    whole = train(config_of(data, model="mlp"), tmp_path / "whole", ui=Hook())
+    for a, b in zip(rows(half), rows(whole), strict=True):
+        # Of 3n examples, the larger half is kept back: at most one a client is off.
+        assert int(b["examples"]) - 3 <= 2 * int(a["examples"]) <= int(b["examples"])
 
 
 def test_the_same_seed_gives_the_same_model(whole, data, tmp_path):
     assert_same_run(train(config_of(data), tmp_path / "again", ui=Hook()), whole)
+
+
+def test_a_run_can_be_repeated_from_what_it_stored(whole, tmp_path):
+    run, same = repeat(whole.path, tmp_path / "again", ui=Hook())
+    assert same and run.config == whole.config
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(whole.path, unfinished)
+    load_run(unfinished).update(status="interrupted")
+    with pytest.raises(RunError, match="--resume"):
+        repeat(unfinished, tmp_path / "other", ui=Hook())
+    weights = run.weights()
+    weights[0] = weights[0] + 1e-7
+    run.save_stage("reptile", weights)
+    _, same = repeat(run.path, tmp_path / "changed", ui=Hook())
+    assert not same
 
 
 def test_another_seed_gives_another_model(whole, data, tmp_path):
@@ -181,8 +211,14 @@ def test_an_interrupted_run_resumes_bit_identically(whole, data, tmp_path, numbe
     run = train(None, tmp_path / "run", resume=True, ui=hook)
     assert hook.started_after == number
     assert_same_run(run, whole)
-    assert run.record == whole.record
+    assert (
+        dataclasses.replace(run.record, peak_memory_mb=whole.record.peak_memory_mb)
+        == whole.record
+    )
     assert rows(run) == rows(whole)
+    assert (run.path / "participants.csv").read_text() == (
+        whole.path / "participants.csv"
+    ).read_text()
 
 
 def test_a_checkpoint_cut_short_costs_only_its_rounds(whole, data, tmp_path):
@@ -238,7 +274,7 @@ def test_resuming_on_other_data_is_refused(data, tmp_path):
 
 
 def test_more_clients_than_there_are_is_refused(data, tmp_path):
-    with pytest.raises(ConfigurationError, match="only . training clients"):
+    with pytest.raises(ConfigurationError, match="only . of 12 have this role"):
         train(config_of(data, clients_per_round=12), tmp_path / "run", ui=Hook())
     assert not (tmp_path / "run").exists()
 
@@ -247,21 +283,122 @@ def test_divergence_is_an_error(data, tmp_path):
     config = config_of(data, model="mlp", client_learning_rate=1e30)
     with pytest.raises(DivergedError, match="lower client or server learning rate"):
         train(config, tmp_path / "run", ui=Hook())
-    assert workers() == []
 
 
-def test_a_dead_worker_is_an_error_and_no_hang(whole, data, tmp_path):
+@pytest.fixture(scope="module")
+def poisoned(data, tmp_path_factory):
+    """The same clients, of whom one cannot be read and one makes the loss infinite."""
+    with np.load(data) as arrays:
+        x, y, client = (arrays[name] for name in ("x", "y", "client"))
+    x = x.astype(np.float32)
+    x[client == "w03"] = np.nan
+    x[client == "w05"] *= 1e30
+    path = tmp_path_factory.mktemp("poisoned") / "digits.npz"
+    np.savez(path, x=x, y=y, client=client, classes=["a", "b", "c"])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("engine", "needed"), [("local", 1), ("local", 3), ("tff", 1), ("tff", 3)]
+)
+def test_bad_clients_are_left_out_counted_and_never_poison(
+    poisoned, tmp_path, engine, needed
+):
+    hook = Hook()
+    config = config_of(poisoned, model="mlp", engine=engine, min_clients=needed)
+    run = train(config, tmp_path / "run", ui=hook)
+    trained = set(run.record.split.select([f"w{n:02d}" for n in range(12)], "train"))
+    assert {"w03", "w05"} <= trained, "else this test says nothing"
+    assert all(np.isfinite(w).all() for w in run.weights())
+    said = [line for line in hook.lines if ": client" in line]
+    assert said and all("client w03 left out: " in line for line in said)
+    table = rows(run)
+    # Rounds that drew a bad client count it, or are repeated until three come through.
+    assert {row["left_out"] for row in table} >= ({"0"} if needed == 3 else {"0", "1"})
+    repeats = [line for line in hook.lines if "repeated with others" in line]
+    assert len(repeats) == sum(int(row["repeated"]) for row in table)
+    assert bool(repeats) == (needed == 3)
+    with open(run.path / "participants.csv") as file:
+        took_part = [int(row["round"]) for row in csv.DictReader(file)]
+    for number, row in enumerate(table, 1):
+        assert took_part.count(number) == 3 * (1 + int(row["repeated"]))
+
+
+def test_a_run_whose_clients_all_fail_says_why(data, tmp_path):
+    with np.load(data) as arrays:
+        y, client, x = arrays["y"], arrays["client"], arrays["x"].astype(np.float32)
+    split = ClientSplit.of(set(client.tolist()), 0)
+    first = split.select(sorted(set(client.tolist())), "train")[0]
+    x[client != first] = np.nan
+    path = tmp_path / "nan.npz"
+    np.savez(path, x=x, y=y, client=client)
+    config = config_of(path, model="mlp", min_clients=3)
+    with pytest.raises(FedpError, match="NaN or Inf"):
+        train(config, tmp_path / "run", ui=Hook())
+
+
+def test_privacy_is_stored_and_counts_every_attempt(data, tmp_path):
+    stages = (Stage("private", "fedavg", 4, local_epochs=1, aggregator="dp"),)
+    run = train(
+        config_of(data, model="mlp", stages=stages), tmp_path / "run", ui=Hook()
+    )
+    spent = load_run(run.path).record.privacy
+    assert spent["epsilon"] > 0 and spent["delta"] == pytest.approx(9**-1.1)
+    assert (spent["rounds"], spent["training_clients"]) == (4, 9)
+    assert spent["epsilon"] == epsilon_of([(1.0, 4)], 9, 3, spent["delta"])
+    mixed = (*stages, Stage("open", "reptile", 1))
+    config = config_of(data, model="mlp", stages=mixed)
+    run = train(config, tmp_path / "mixed", ui=Hook())
+    assert run.record.privacy["epsilon"] is None
+
+
+def test_centralized_training_is_the_plain_loop_over_pooled_examples(data, tmp_path):
+    stages = (
+        Stage(
+            "centralized",
+            "centralized",
+            12,
+            server_optimizer="adam",
+            server_learning_rate=1e-3,
+        ),
+    )
+    config = config_of(data, model="mlp", stages=stages)
+    run = train(config, tmp_path / "run", ui=Hook())
+    table = rows(run)
+    assert float(table[-1]["train_loss"]) < 0.5 * float(table[0]["train_loss"])
+    names = [f"w{n:02d}" for n in range(12)]
+    trained = run.record.split.select(names, "train")
+    examples = sum(int(name[1:]) * 3 + 3 for name in trained)
+    assert {int(row["examples"]) for row in table} == {examples}
+    assert {int(row["steps"]) for row in table} == {-(-examples // 20)}
+    assert read_participants(run.path) == set(trained)
+    assert float(table[-1]["initial_accuracy"]) > 0.5
+
+    def interrupt(log):
+        if log.round == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "stopped", ui=Hook(interrupt))
+    again = train(None, tmp_path / "stopped", resume=True, ui=Hook())
+    pairs = zip(run.weights(), again.weights(), strict=True)
+    assert all((a == b).all() for a, b in pairs)
+
+
+def test_a_dead_worker_is_an_error_and_no_hang(data, tmp_path):
     def kill_worker(log):
         if log.round == 3:
             workers()[0].kill()
 
+    config = config_of(data, engine="tff")
     with pytest.raises(WorkerError, match="exit code -9"):
-        train(config_of(data), tmp_path / "run", ui=Hook(kill_worker))
+        train(config, tmp_path / "run", ui=Hook(kill_worker))
     run = train(None, tmp_path / "run", resume=True, ui=Hook())
-    assert_same_run(run, whole)
+    assert_same_run(run, train(config, tmp_path / "undisturbed", ui=Hook()))
+    assert workers() == []
 
 
-def start_child(data, folder):
+def start_child(data, folder, engine):
     """A process that trains far longer than the test waits; its pipe and its worker."""
     code = (
         "import dataclasses, pathlib, sys\n"
@@ -270,25 +407,35 @@ def start_child(data, folder):
         # Long rounds: the signal has to find one under way.
         "stages = (Stage('fedavg', 'fedavg', 100_000, local_epochs=200),)\n"
         "config = TrainingConfig(sys.argv[1], 'mlp', stages, eval_every=0,\n"
-        "                        clients_per_round=3)\n"
+        "                        clients_per_round=3, engine=sys.argv[3])\n"
         "train(config, pathlib.Path(sys.argv[2]))\n"
     )
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(data), str(folder)],
+        [sys.executable, "-c", code, str(data), str(folder), engine],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_no_process_is_left_behind(data, tmp_path, number):
-    child = start_child(data, tmp_path / "run")
+@pytest.mark.parametrize(
+    ("engine", "number"),
+    [
+        ("tff", signal.SIGKILL),
+        ("tff", signal.SIGINT),
+        ("local", signal.SIGTERM),
+        ("local", signal.SIGINT),
+    ],
+)
+def test_no_process_is_left_behind(data, tmp_path, engine, number):
+    child = start_child(data, tmp_path / "run", engine)
     assert child.stdout is not None
     first = child.stdout.readline()
     assert b"round 1/100000" in first, first
     descendants = psutil.Process(child.pid).children(recursive=True)
-    assert [each.name() for each in descendants] == ["worker_binary"]
+    assert [each.name() for each in descendants] == (
+        ["worker_binary"] if engine == "tff" else []
+    )
     # As a terminal does on Ctrl-C: the signal goes to the whole group.
     os.killpg(child.pid, number)
     output = child.stdout.read()  # returns only once every holder of the pipe is gone

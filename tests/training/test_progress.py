@@ -4,7 +4,12 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the training install")
 
-from fedp.training.metrics import MetricsWriter, RoundLog  # noqa: E402
+from fedp.training.metrics import (  # noqa: E402
+    MetricsWriter,
+    RoundLog,
+    read_attempts,
+    read_participants,
+)
 from fedp.training.progress import LiveProgress, default_progress  # noqa: E402
 
 
@@ -16,7 +21,7 @@ class Terminal(io.StringIO):
 def log(number, initial=None):
     personalized = None if initial is None else initial + 0.1
     return RoundLog(
-        number, "fedavg", 1.5, 5, 1, 40, 200, 10, 0.5, initial, personalized
+        number, "fedavg", 1.5, 5, 1, 40, 200, 10, 0.5, number % 2, initial, personalized
     )
 
 
@@ -48,13 +53,17 @@ def test_a_terminal_gets_a_bar():
 def test_resuming_drops_the_lines_after_the_checkpoint(tmp_path):
     with MetricsWriter(tmp_path, after=0) as metrics:
         for number in range(1, 6):
-            metrics.write(log(number))
+            metrics.write(log(number), [f"writer {number}", "x, y"])
     with open(tmp_path / "metrics.csv", "a") as file:
         file.write("6,fed")  # a crash in mid-line
     with MetricsWriter(tmp_path, after=3) as metrics:
-        metrics.write(log(4, 0.5))
+        metrics.write(log(4, 0.5), ["ü"])
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert lines[0].startswith("round,stage,train_loss")
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4"]
     assert lines[-1].endswith("0.5,0.6")
     assert list((tmp_path / "tensorboard").iterdir())
+    names = {f"writer {number}" for number in (1, 2, 3)}
+    assert read_participants(tmp_path) == {*names, "x, y", "ü"}
+    # Rounds 1 and 3 were repeated once.
+    assert read_attempts(tmp_path) == {"fedavg": 6}

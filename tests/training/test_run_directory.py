@@ -20,9 +20,9 @@ RECORD = RunRecord(
     fingerprint="f" * 16,
     classes=("0", "1"),
     input_shape=(28, 28, 1),
+    label_shape=(),
     weights=(("logits/kernel:0", (2, 2)), ("logits/bias:0", (2,))),
     client_split={"seed": 0, "validation_from": 0.7, "test_from": 0.8},
-    clients={"train": ["a"], "validation": ["b"], "test": ["ü"]},
     versions={"python": "3.11"},
 )
 WEIGHTS = [np.eye(2, dtype=np.float32), np.zeros(2, np.float32)]
@@ -31,7 +31,7 @@ WEIGHTS = [np.eye(2, dtype=np.float32), np.zeros(2, np.float32)]
 def test_what_is_created_is_loaded(tmp_path):
     run = create_run(tmp_path / "run", RECORD)
     assert load_run(run.path) == run
-    run = run.update(status=INTERRUPTED, rounds=4, participated=("a",))
+    run = run.update(status=INTERRUPTED, rounds=4, privacy={"epsilon": None})
     assert load_run(run.path).record == run.record
     assert run.record.rounds == 4
 
@@ -60,11 +60,20 @@ def test_nothing_is_overwritten(tmp_path):
     create_run(tmp_path / "empty", RECORD)
 
 
+@pytest.mark.parametrize("left", [[], ["checkpoints"], [".run.json.part"]])
+def test_what_a_kill_before_the_first_line_leaves_is_not_in_the_way(tmp_path, left):
+    for name in left:
+        path = tmp_path / name
+        path.mkdir() if "." not in name else path.write_text("{")
+    run = create_run(tmp_path, RECORD)
+    assert load_run(run.path) == run
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"format": 1', '"format": 99'),
+        lambda text: text.replace('"format": 2', '"format": 99'),
         lambda text: text.replace('"fingerprint"', '"footprint"'),
         lambda text: "[]",
     ],

@@ -91,7 +91,13 @@ class ClientJob:
 
             def evaluate(client: str) -> ClientResult:
                 examples = data.load(client)
-                support, query = split_examples(client, examples, self.seed, test=0.5)
+                support, query = split_examples(
+                    client,
+                    examples,
+                    self.seed,
+                    test=0.5,
+                    train_count=data.train_count(client),
+                )
                 return evaluate_client(client, support, query, device, self.seed)
 
             yield evaluate

@@ -98,7 +98,7 @@ def evaluate(
         "--new-clients": new_clients,
         "clients trained on": f"{seen} of {len(chosen)}",
         "most examples a client": max_examples or "all",
-        "test part": "half of a client's examples, kept out of its adaptation",
+        "test part": "the data set's own, or half of a client's examples",
         "interpreter": interpreter,
         "seed": seed,
         "processes": processes,

@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from fedp.training.worker import WorkerError, running_worker
+from fedp.training.engines.worker_process import WorkerError, running_worker
 
 
 def test_a_worker_that_ends_at_once_is_an_error_that_names_its_log(tmp_path):

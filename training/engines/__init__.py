@@ -1,0 +1,1 @@
+"""Where the rounds of a stage are executed."""

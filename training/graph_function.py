@@ -1,0 +1,79 @@
+"""A TensorFlow function as bytes that any process can run, with variables of its own.
+
+Sessions run it, since each one has its own variables and threads: two clients train
+side by side in one process without getting in each other's way, one core each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from fedp.training.portable_graph import portable
+
+v1 = tf.compat.v1
+
+Arrays = list[np.ndarray]
+
+# Operators inside one call follow each other; calls run side by side.
+_ONE_CORE = v1.ConfigProto(
+    intra_op_parallelism_threads=1,
+    inter_op_parallelism_threads=1,
+    use_per_session_threads=True,
+)
+
+
+class GraphFunction(NamedTuple):
+    """A function of tensors, ready to be pickled.
+
+    Attributes:
+        graph: a serialized GraphDef.
+        inputs: names of the tensors it is fed, in order.
+        outputs: names of the tensors it returns, in order.
+        initialize: names of the operations to run once, before the first call.
+    """
+
+    graph: bytes
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    initialize: tuple[str, ...]
+
+
+def graph_function(traced: Any) -> GraphFunction:
+    """Makes a GraphFunction of a concrete function.
+
+    Args:
+        traced: it has to assign whatever variable it captures before it reads it.
+    """
+    with tf.Graph().as_default() as graph:
+        arguments = [
+            v1.placeholder(tensor.dtype, tensor.shape)
+            for tensor in traced.inputs[: -len(traced.captured_inputs) or None]
+        ]
+        results = tf.nest.flatten(portable(traced)(*arguments))
+        initialize = v1.global_variables_initializer()
+    return GraphFunction(
+        graph.as_graph_def().SerializeToString(),
+        tuple(tensor.name for tensor in arguments),
+        tuple(tensor.name for tensor in results),
+        (initialize.name,),
+    )
+
+
+def start(function: GraphFunction) -> Callable[[Sequence[np.ndarray]], Arrays]:
+    """Makes a function callable in this process; a call occupies one core.
+
+    Returns:
+        A function of arrays, not to be called from two threads at once.
+    """
+    graph_def = v1.GraphDef.FromString(function.graph)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+    session = v1.Session(graph=graph, config=_ONE_CORE)
+    if function.initialize:
+        session.run(list(function.initialize))
+    call = session.make_callable(list(function.outputs), list(function.inputs))
+    return lambda arrays: call(*arrays)

@@ -1,0 +1,64 @@
+"""One function over many inputs on several cores, results in their order."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import os
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from fedp.training.graph_function import Arrays, GraphFunction, start
+
+_WAITING = 4  # results a thread may be ahead of the one that takes them, for memory
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class SideBySide:
+    """A graph function started once a thread, each with variables of its own."""
+
+    def __init__(self, function: GraphFunction, threads: int | None = None) -> None:
+        """Starts the threads.
+
+        Args:
+            function: run by all of them.
+            threads: how many; one a core unless given.
+        """
+        self._threads = threads or cores()
+        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads, "fedp-client")
+        self._idle: queue.SimpleQueue[Callable[[Sequence[np.ndarray]], Arrays]]
+        self._idle = queue.SimpleQueue()
+        for _ in range(self._threads):
+            self._idle.put(start(function))
+
+    def map(self, inputs: Iterable[Sequence[np.ndarray]]) -> Iterator[Arrays]:
+        """Yields function(input) for each input, in order."""
+        under_way: collections.deque[concurrent.futures.Future[Arrays]]
+        under_way = collections.deque()
+        try:
+            for each in inputs:
+                under_way.append(self._pool.submit(self._call, each))
+                if len(under_way) == _WAITING * self._threads:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def _call(self, arrays: Sequence[np.ndarray]) -> Arrays:
+        function = self._idle.get()
+        try:
+            return function(arrays)
+        finally:
+            self._idle.put(function)
+
+    def close(self) -> None:
+        """Ends the threads; harmless when repeated."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
