@@ -75,6 +75,50 @@ def test_unknown_verb_and_option_are_usage_errors():
     assert "--data and --out" in refuses("train", code=2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        ("--stage fedprox,rounds=3", 2, "fedavg, reptile, fedsgd, fomaml, maml"),
+        ("--stage fedavg,rounds=3,wings=2", 2, "wings"),
+        ("--stage fedavg,rounds=3 --rounds 4", 2, "--rounds"),
+        ("--stage maml,rounds=3 --client-optimizer adam", 2, "use sgd"),
+        ("--client-optimizer lamb", 2, "'sgd', 'momentum', 'adam'"),
+        ("--engine spark", 2, "'local', 'tff', 'ray'"),
+        ("--config missing.toml", 2, "missing.toml"),
+        ("--min-clients 9", 2, "only 5 clients"),
+        ("--client-test 1", 2, "below 1"),
+        ("--repeat missing", 2, "--data cannot go with --repeat"),
+        ("--data missing.npz", 1, "missing.npz"),
+        ("--data missing.parquet", 1, "missing.parquet"),
+        ("--data missing_folder", 1, "missing_folder"),
+        ("--model nonsense", 1, "nonsense"),
+    ],
+)
+def test_train_names_what_is_wrong(arguments, code, named, tmp_path):
+    pytest.importorskip("tensorflow_federated", reason="needs the training install")
+    asked = ("train", "--data", "synthetic:12", *arguments.split())
+    assert named in refuses(*asked, "--out", "run", code=code, cwd=tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_and_the_command_line_make_one_configuration(tmp_path):
+    pytest.importorskip("tensorflow_federated", reason="needs the training install")
+    (tmp_path / "run.toml").write_text(
+        'data = "synthetic:12"\nmodel = "mlp"\nclients_per_round = 3\neval_every = 0\n'
+        '[[stage]]\nalgorithm = "fedavg"\nrounds = 2\nlocal_epochs = 1\n'
+        'aggregator = "dp"\n[[stage]]\nalgorithm = "centralized"\nrounds = 0\n'
+    )
+    asked = ("train", "--config", "run.toml", "--out", "run", "-M", 2, "--json")
+    done = fedp(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["rounds"] == 2 and found["privacy_epsilon"] > 0
+    assert found["peak_memory_mb"] > 100
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert (config["clients_per_round"], config["model"]) == (2, "mlp")
+    assert [s["name"] for s in config["stages"]] == ["fedavg", "centralized"]
+
+
 def test_doctor_says_what_each_verb_lacks():
     result = json.loads(fedp("doctor", "--json").stdout)
     assert set(result["verbs"]) == set(VERBS) - {"doctor"}
