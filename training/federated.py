@@ -17,6 +17,7 @@ from fedp.training.client_update import build_client_update
 from fedp.training.configuration import Stage
 from fedp.training.engines.contract import ClientData, ClientType, RoundSums
 from fedp.training.engines.map_reduce import RoundFunctions
+from fedp.training.engines.worker_process import WorkerError
 from fedp.training.graph_function import GraphFunction
 from fedp.training.portable_graph import portable
 
@@ -26,6 +27,7 @@ with warnings.catch_warnings():
     import tensorflow_federated as tff
 
 __all__ = [
+    "OUTSIDE",
     "FederatedProcess",
     "State",
     "aggregation_of",
@@ -33,6 +35,17 @@ __all__ = [
     "server_optimizer_of",
     "tff",
 ]
+
+
+def _no_runtime(cardinalities: Any) -> Any:
+    raise WorkerError("a TFF computation was called outside of native_runtime")
+
+
+# TFF's own default would start a worker that nothing ends.
+OUTSIDE = tff.framework.SyncExecutionContext(
+    tff.framework.ResourceManagingExecutorFactory(_no_runtime)
+)
+tff.framework.set_default_context(OUTSIDE)
 
 # A weighted or an unweighted AggregationFactory of TFF's.
 Aggregation = Any

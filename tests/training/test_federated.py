@@ -21,7 +21,6 @@ from fedp.training.configuration import (  # noqa: E402
 )
 from fedp.training.engines.contract import ClientData, ClientType  # noqa: E402
 from fedp.training.engines.local import LocalEngine  # noqa: E402
-from fedp.training.engines.native import OUTSIDE  # noqa: E402
 from fedp.training.engines.worker_process import WorkerError  # noqa: E402
 from fedp.training.sampling import Participant  # noqa: E402
 
@@ -254,6 +253,6 @@ def test_building_a_process_leaves_keras_models_alone(model):
 
 def test_outside_of_the_runtime_nothing_is_started(model):
     process = process_of(model, FEDAVG)
-    with federated.tff.framework.get_context_stack().install(OUTSIDE):
+    with federated.tff.framework.get_context_stack().install(federated.OUTSIDE):
         with pytest.raises(WorkerError, match="outside of native_runtime"):
             process.initialize()

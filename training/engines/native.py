@@ -18,7 +18,7 @@ from fedp.training.engines.contract import (
 )
 from fedp.training.engines.map_reduce import split_sums
 from fedp.training.engines.reading import Reader
-from fedp.training.engines.worker_process import Worker, WorkerError, running_worker
+from fedp.training.engines.worker_process import Worker, running_worker
 from fedp.training.federated import FederatedProcess, tff
 from fedp.training.sampling import Participant
 
@@ -113,14 +113,3 @@ def _connect(worker: Worker) -> Any:
         worker.check()
         time.sleep(0.01)
     return stub
-
-
-def _no_runtime(cardinalities: Any) -> Any:
-    raise WorkerError("a TFF computation was called outside of native_runtime")
-
-
-# TFF's own default would start a worker that nothing ends.
-OUTSIDE = tff.framework.SyncExecutionContext(
-    tff.framework.ResourceManagingExecutorFactory(_no_runtime)
-)
-tff.framework.set_default_context(OUTSIDE)

@@ -1,0 +1,127 @@
+"""The Ray cluster of a run: one that is there already, or one for this run alone."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import pathlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fedp.device_runtime.errors import FedpError, MissingDependencyError
+from fedp.training.configuration import TrainingConfig
+from fedp.training.engines.contract import StageEngine
+from fedp.training.engines.ray_local import ended_processes, machine_of_its_own
+from fedp.training.federated import FederatedProcess
+
+_CONNECT_SECONDS = 10
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+# Of the workers; one thread an operator, since a worker has one core.
+_WORKERS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
+
+
+@contextlib.contextmanager
+def ray_cluster(
+    config: TrainingConfig, log: pathlib.Path
+) -> Iterator[Callable[[FederatedProcess], StageEngine]]:
+    """Connects to a cluster, or starts one, while the context lasts.
+
+    A connection that this process has already is used, and stays.
+
+    Args:
+        config: says which cluster, and where its workers read the clients.
+        log: file that gets what the workers of a cluster started here have printed.
+
+    Yields:
+        What makes an engine of a stage.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        FedpError: the cluster does not answer, or has no cores.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise MissingDependencyError(
+            "engine ray needs Ray, which is not installed: run `pip install '.[ray]'`"
+        )
+    import ray
+
+    from fedp.training.engines.ray_engine import RayEngine
+
+    with contextlib.ExitStack() as stack:
+        if not ray.is_initialized():
+            if config.ray_address:
+                _check_reachable(config.ray_address)
+                options = {"address": config.ray_address}
+            else:
+                options = stack.enter_context(machine_of_its_own(log))
+            stack.enter_context(_connected(options))
+        if ray.cluster_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]
+            raise FedpError(
+                "the Ray cluster has no cores: start its nodes without --num-cpus=0"
+            )
+        yield lambda process: RayEngine(process.functions(), config)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    import ray
+
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise FedpError(
+            f"Ray address {address!r} is none; write HOST:PORT of the cluster's head, "
+            "such as 10.0.0.1:6379"
+        )
+    if host in _LOOPBACK:
+        # As Ray does: other nodes have to reach the head too.
+        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise FedpError(
+            f"no Ray cluster answers at {host}:{port} ({error}): start one there with "
+            f"`ray start --head --port={port}`"
+        ) from error
+
+
+@contextlib.contextmanager
+def _connected(options: dict[str, Any]) -> Iterator[None]:
+    """Connects, and at the end disconnects, which ends a cluster started here."""
+    import ray
+
+    with ended_processes(ray.shutdown):
+        try:
+            with _signal_handlers_kept():
+                ray.init(
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env={"env_vars": _WORKERS},
+                    **options,
+                )
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise FedpError(
+                f"the Ray cluster ({options['address']}) cannot be used from here: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Ray puts a handler in the place of the one that ends a run after its round."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
