@@ -6,7 +6,8 @@ over clients; personalization uses the client optimizer of the training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from fedp.training.engines.contract import ClientType
 from fedp.training.graph_function import GraphFunction, graph_function
 from fedp.training.models import accuracy_fn
 from fedp.training.side_by_side import SideBySide
+
+_READ_AHEAD = 32  # clients in memory at a time
 
 
 class EvaluationClient(NamedTuple):
@@ -68,11 +71,13 @@ class Evaluation:
             weights: of the initial model.
             clients: read one after the other, a few ahead of their turn.
         """
+        order: list[int] = []
         inputs = (
             [*weights, *client.support, *client.query, client.seed]
-            for client in clients
+            for client in longest_first(clients, order)
         )
-        return np.stack([curve for (curve,) in self._clients.map(inputs)])
+        curves = np.stack([curve for (curve,) in self._clients.map(inputs)])
+        return curves[np.argsort(order)]
 
     def accuracy(
         self, weights: Sequence[np.ndarray], clients: Iterable[EvaluationClient]
@@ -84,6 +89,23 @@ class Evaluation:
     def close(self) -> None:
         """Ends the threads; harmless when repeated."""
         self._clients.close()
+
+
+def longest_first(
+    clients: Iterable[EvaluationClient], order: list[int]
+) -> Iterator[EvaluationClient]:
+    """Yields clients so that no core is left with a long one at the end.
+
+    Args:
+        clients: read a few ahead, and sorted among those.
+        order: gets the number of each client that is yielded, counted as they came.
+    """
+    numbered = enumerate(clients)
+    while window := list(itertools.islice(numbered, _READ_AHEAD)):
+        window.sort(key=lambda pair: -len(pair[1].support.y))
+        for number, client in window:
+            order.append(number)
+            yield client
 
 
 def build_evaluation(
