@@ -20,7 +20,7 @@ from fedp.training.engines.contract import (
     ServerState,
 )
 from fedp.training.engines.reading import CLIENT_FAILURES
-from fedp.training.graph_function import GraphFunction, graph_function, start
+from fedp.training.graph_function import GraphFunction, Started, graph_function
 from fedp.training.sampling import Participant
 
 # Clients are pooled and shuffled this many examples at a time, so that memory does not
@@ -35,7 +35,7 @@ class CentralizedStage:
         self, epoch: GraphFunction, slots: Sequence[np.ndarray], read: ReadClient
     ) -> None:
         """Takes what `build_centralized` made, and what reads one client."""
-        self._epoch = start(epoch)
+        self._epoch = Started(epoch)
         self._slots = list(slots)
         self._read = read
 
@@ -83,6 +83,7 @@ class CentralizedStage:
 
     def close(self) -> None:
         """See `StageEngine`."""
+        self._epoch.close()
 
 
 def build_centralized(

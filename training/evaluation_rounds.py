@@ -77,7 +77,8 @@ class Evaluation:
             for client in longest_first(clients, order)
         )
         curves = np.stack([curve for (curve,) in self._clients.map(inputs)])
-        return curves[np.argsort(order)]
+        as_given: np.ndarray = curves[np.argsort(order)]
+        return as_given
 
     def accuracy(
         self, weights: Sequence[np.ndarray], clients: Iterable[EvaluationClient]

@@ -6,11 +6,11 @@ import collections
 import concurrent.futures
 import os
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fedp.training.graph_function import Arrays, GraphFunction, start
+from fedp.training.graph_function import Arrays, GraphFunction, Started
 
 _WAITING = 4  # results a thread may be ahead of the one that takes them, for memory
 
@@ -32,10 +32,10 @@ class SideBySide:
         """
         self._threads = threads or cores()
         self._pool = concurrent.futures.ThreadPoolExecutor(self._threads, "fedp-client")
-        self._idle: queue.SimpleQueue[Callable[[Sequence[np.ndarray]], Arrays]]
-        self._idle = queue.SimpleQueue()
-        for _ in range(self._threads):
-            self._idle.put(start(function))
+        self._started = [Started(function) for _ in range(self._threads)]
+        self._idle: queue.SimpleQueue[Started] = queue.SimpleQueue()
+        for each in self._started:
+            self._idle.put(each)
 
     def map(self, inputs: Iterable[Sequence[np.ndarray]]) -> Iterator[Arrays]:
         """Yields function(input) for each input, in order."""
@@ -62,3 +62,5 @@ class SideBySide:
     def close(self) -> None:
         """Ends the threads; harmless when repeated."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for each in self._started:
+            each.close()

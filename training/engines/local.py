@@ -58,6 +58,7 @@ class LocalEngine:
         """See `StageEngine`."""
         self._reader.close()
         self._clients.close()
+        self._server.close()
 
 
 def longest_first(clients: Sequence[ClientData]) -> list[ClientData]:

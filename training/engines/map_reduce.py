@@ -11,13 +11,13 @@ Every argument and result is a list of arrays: the leaves of its TFF type, in or
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from fedp.training.engines.contract import RoundSums, ServerState
-from fedp.training.graph_function import Arrays, GraphFunction, start
+from fedp.training.graph_function import Arrays, GraphFunction, Started
 
 
 class RoundFunctions(NamedTuple):
@@ -39,7 +39,7 @@ class MapReduce:
     def __init__(self, functions: RoundFunctions) -> None:
         """Takes the functions of a stage."""
         self._functions = functions
-        self._started: dict[str, Callable[[Sequence[np.ndarray]], Arrays]] = {}
+        self._started: dict[str, Started] = {}
 
     def initial(self, weights: Sequence[np.ndarray]) -> ServerState:
         """Weights with a fresh optimizer and a fresh aggregator."""
@@ -71,8 +71,13 @@ class MapReduce:
 
     def _call(self, name: str, *arguments: Sequence[np.ndarray]) -> Arrays:
         if name not in self._started:
-            self._started[name] = start(getattr(self._functions, name))
+            self._started[name] = Started(getattr(self._functions, name))
         return self._started[name]([leaf for each in arguments for leaf in each])
+
+    def close(self) -> None:
+        """Frees what was started; harmless when repeated."""
+        for each in self._started.values():
+            each.close()
 
 
 def split_sums(leaves: Arrays) -> tuple[ServerState, RoundSums]:

@@ -81,6 +81,7 @@ class RayEngine:
     def close(self) -> None:
         """See `StageEngine`."""
         self._functions = None
+        self._server.close()
 
     def _results(
         self, prepared: Sequence[np.ndarray], shards: Sequence[Shard]

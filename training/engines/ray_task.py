@@ -17,7 +17,7 @@ from fedp.training.configuration import TrainingConfig
 from fedp.training.data.federated import FederatedData
 from fedp.training.engines.map_reduce import MapReduce, RoundFunctions
 from fedp.training.engines.reading import CLIENT_FAILURES
-from fedp.training.graph_function import Arrays, start
+from fedp.training.graph_function import Arrays, Started
 from fedp.training.loading import open_training_data, read_client
 from fedp.training.sampling import Participant
 
@@ -75,7 +75,7 @@ def _started(
     functions: RoundFunctions,
 ) -> tuple[MapReduce, Callable[[Sequence[np.ndarray]], Arrays]]:
     """The cache's key is the content of the functions: each task gets its own copy."""
-    return MapReduce(functions), start(functions.work)
+    return MapReduce(functions), Started(functions.work)
 
 
 @functools.lru_cache(maxsize=1)
