@@ -295,6 +295,7 @@ def _refuse_other_options(context: click.Context, flag: str, *allowed: str) -> N
 def _configuration(context: click.Context, seed: int, options: dict[str, Any]) -> Any:
     """Defaults, then the file's fields, then what stands on the command line."""
     from fedp.training.config_sources import parse_stage, read_config_file, stages_of
+    from fedp.training.data.opening import absolute
 
     given = _given(context)
     file = options.pop("config")
@@ -315,6 +316,7 @@ def _configuration(context: click.Context, seed: int, options: dict[str, Any]) -
     fields |= {n: v for n, v in options.items() if n in given or n not in fields}
     if fields["data"] is None:
         raise click.UsageError("give --data and --out, or --resume RUN")
+    fields["data"] = absolute(fields["data"])
     return TrainingConfig(**fields)
 
 

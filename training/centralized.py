@@ -19,7 +19,7 @@ from fedp.training.engines.contract import (
     RoundSums,
     ServerState,
 )
-from fedp.training.engines.reading import CLIENT_FAILURES
+from fedp.training.engines.reading import CLIENT_FAILURES, in_a_line
 from fedp.training.graph_function import GraphFunction, Started, graph_function
 from fedp.training.sampling import Participant
 
@@ -63,21 +63,24 @@ class CentralizedStage:
                 0,
             )
         if not np.isfinite(sums.loss_sum):
-            sums = sums._replace(not_finite=len(participants))
+            sums = sums._replace(not_finite=len(participants) - len(failed))
         return RoundResult(state, sums, failed)
 
     def _pools(
         self, participants: Sequence[Participant], failed: dict[str, str]
     ) -> Iterator[ClientData]:
         waiting: list[ClientData] = []
+        examples = 0
         for participant in participants:
             try:
                 waiting.append(self._read(participant))
             except CLIENT_FAILURES as error:
-                failed[participant.client] = " ".join(str(error).split())
-            if sum(len(client.y) for client in waiting) >= _POOL:
+                failed[participant.client] = in_a_line(error)
+                continue
+            examples += len(waiting[-1].y)
+            if examples >= _POOL:
                 yield _pooled(waiting)
-                waiting = []
+                waiting, examples = [], 0
         if waiting:
             yield _pooled(waiting)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from typing import IO
 
@@ -15,6 +14,7 @@ from fedp.device_runtime.errors import RunError
 from fedp.device_runtime.whole_file import write_whole
 
 _KEPT = 2
+_MEND = "restore it from a copy, or train again"
 
 
 def write_run_file(path: pathlib.Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -33,8 +33,9 @@ def write_run_file(path: pathlib.Path, write: Callable[[IO[bytes]], object]) -> 
 
 
 def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> None:
-    """Writes arrays, in order, to an .npz file."""
-    named = {f"a{number}": array for number, array in enumerate(arrays)}
+    """Writes arrays, in order, to an .npz file, with a digest of all of them."""
+    named = {f"a{number}": np.asarray(array) for number, array in enumerate(arrays)}
+    named["sha256"] = np.array(_digest(list(named.values())))
     write_run_file(path, lambda file: np.savez(file, **named))
 
 
@@ -45,13 +46,23 @@ def read_arrays(path: pathlib.Path) -> list[np.ndarray]:
         RunError: the file is missing, cut short or changed.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            # Reading a member checks its CRC, so damage cannot pass unseen.
-            return [arrays[f"a{number}"] for number in range(len(arrays.files))]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} cannot be read ({error})") from error
-    except zlib.error as error:
-        raise RunError(f"{path} is damaged ({error})") from error
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = [stored[f"a{number}"] for number in range(len(stored.files) - 1)]
+            whole = str(stored["sha256"]) == _digest(arrays)
+    except Exception as error:  # a flipped bit can make zipfile raise anything
+        why = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be read ({why}): {_MEND}") from error
+    if not whole:
+        raise RunError(f"{path} is damaged: {_MEND}")
+    return arrays
+
+
+def _digest(arrays: Sequence[np.ndarray]) -> str:
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(f"{array.dtype.str}{array.shape}".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
 
 
 def write_checkpoint(
@@ -71,8 +82,19 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[int, list[np.ndarray]] | None
     """
     for path in _newest_first(folder):
         with contextlib.suppress(RunError):
-            return int(path.stem.removeprefix("round_")), read_arrays(path)
+            return _round_of(path), read_arrays(path)
     return None
+
+
+def drop_checkpoints(folder: pathlib.Path, after: int) -> None:
+    """Deletes the checkpoints of rounds after one."""
+    for path in _newest_first(folder):
+        if _round_of(path) > after:
+            path.unlink()
+
+
+def _round_of(path: pathlib.Path) -> int:
+    return int(path.stem.removeprefix("round_"))
 
 
 def _newest_first(folder: pathlib.Path) -> list[pathlib.Path]:

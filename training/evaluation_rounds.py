@@ -72,13 +72,16 @@ class Evaluation:
             clients: read one after the other, a few ahead of their turn.
         """
         order: list[int] = []
+        curves: list[np.ndarray] = []
         inputs = (
             [*weights, *client.support, *client.query, client.seed]
             for client in longest_first(clients, order)
         )
-        curves = np.stack([curve for (curve,) in self._clients.map(inputs)])
-        as_given: np.ndarray = curves[np.argsort(order)]
-        return as_given
+        for result in self._clients.map(inputs):
+            if isinstance(result, Exception):
+                raise result
+            curves.append(result[0])
+        return np.stack([curves[place] for place in np.argsort(order)])
 
     def accuracy(
         self, weights: Sequence[np.ndarray], clients: Iterable[EvaluationClient]

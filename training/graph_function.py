@@ -18,6 +18,9 @@ v1 = tf.compat.v1
 
 Arrays = list[np.ndarray]
 
+# What a call raises for its arguments' sake.
+CALL_FAILURES = (tf.errors.OpError, ValueError, TypeError)
+
 # Operators inside one call follow each other; calls run side by side.
 _ONE_CORE = v1.ConfigProto(
     intra_op_parallelism_threads=1,
@@ -82,7 +85,11 @@ class Started:
         )
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Arrays:
-        """Results of one call; the order of both is the function's."""
+        """Results of one call; the order of both is the function's.
+
+        Raises:
+            CALL_FAILURES: the arrays do not fit, or an operator does not take them.
+        """
         return self._call(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from fedp.training.data.opening import open_data
 from fedp.training.data.seeds import client_generator
 from fedp.training.data.splits import split_examples
 from fedp.training.engines.contract import ClientData, ClientType
+from fedp.training.engines.reading import CLIENT_FAILURES
 from fedp.training.evaluation_rounds import EvaluationClient
 from fedp.training.sampling import Participant
 
@@ -32,7 +34,7 @@ def read_client(
     client = participant.client
     examples = load_examples(data, client)
     own = data.train_count(client)
-    if own:
+    if own is not None:
         examples = Examples(examples.x[:own], examples.y[:own])
     elif config.client_test:
         examples, _ = split_examples(
@@ -47,8 +49,20 @@ def load_examples(data: FederatedData, client: str) -> Examples:
     return Examples(x if x.dtype in _TAKEN_AS_THEY_ARE else x.astype(np.float32), y)
 
 
-def client_type(data: FederatedData, client: str) -> ClientType:
-    """The type of a data set's examples, as one of its clients shows it."""
+def client_type(data: FederatedData, *clients: str) -> ClientType:
+    """The type of a data set's examples, as the first readable of some clients shows.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    *others, last = clients
+    for client in others:
+        with contextlib.suppress(*CLIENT_FAILURES):
+            return _type_of(data, client)
+    return _type_of(data, last)
+
+
+def _type_of(data: FederatedData, client: str) -> ClientType:
     x, _ = load_examples(data, client)
     return ClientType(x.dtype, tuple(x.shape[1:]), tuple(data.label_shape))
 
@@ -58,6 +72,7 @@ def evaluation_clients(
     names: Sequence[str],
     split_seed: int,
     client_test: float = 0.5,
+    on_failure: Callable[[str, str], None] | None = None,
 ) -> Iterator[EvaluationClient]:
     """Reads clients for an evaluation, one after the other.
 
@@ -66,11 +81,19 @@ def evaluation_clients(
         names: of the clients; one without anything to test on is left out.
         split_seed: of their examples into support and query part.
         client_test: share of the query part, where the data set does not say.
+        on_failure: told of a client that cannot be read, and why; it is left out.
     """
     for name in names:
+        try:
+            examples = load_examples(data, name)
+        except CLIENT_FAILURES as error:
+            if on_failure is None:
+                raise
+            on_failure(name, " ".join(str(error).split()))
+            continue
         support, query = split_examples(
             name,
-            load_examples(data, name),
+            examples,
             split_seed,
             test=client_test,
             train_count=data.train_count(name),

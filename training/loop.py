@@ -19,7 +19,11 @@ import tensorflow as tf
 from fedp.device_runtime.errors import RunError
 from fedp.training.algorithms import algorithm_of
 from fedp.training.centralized import build_centralized
-from fedp.training.checkpoints import read_checkpoint, write_checkpoint
+from fedp.training.checkpoints import (
+    drop_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
 from fedp.training.client_optimizers import client_optimizer_of
 from fedp.training.configuration import Stage, TrainingConfig
 from fedp.training.data.federated import FederatedData
@@ -156,6 +160,8 @@ def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest)
     """Runs what is left of a run."""
     config = run.config
     done, state = read_checkpoint(run.checkpoints) or (0, [])
+    # Later ones are damaged; they must not push out good ones.
+    drop_checkpoints(run.checkpoints, after=done)
     if done < run.record.rounds:
         progress.say(
             f"run {run.path}: the checkpoint of round {run.record.rounds} is damaged, "
@@ -163,8 +169,8 @@ def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest)
         )
     progress.start(config.total_rounds, done)
     random = np.random.default_rng(config.seed)
-    (one,) = run.record.split.sample(data.clients(), "train", 1, random)
-    example_type = client_type(data, one)
+    some = run.record.split.sample_up_to(data.clients(), "train", 10, random)
+    example_type = client_type(data, *some)
 
     def read(participant: Participant) -> ClientData:
         return read_client(data, config, participant)
@@ -173,7 +179,7 @@ def _train(run: Run, data: FederatedData, progress: Progress, stop: StopRequest)
         with (
             MetricsWriter(run.path, after=done) as metrics,
             open_engine(config, read, run.path / "engine.log") as open_stage,
-            _evaluation(run, data, example_type) as evaluate,
+            _evaluation(run, data, example_type, progress) as evaluate,
         ):
             session = Session(
                 run, data, example_type, open_stage, evaluate, metrics, progress, stop
@@ -199,18 +205,27 @@ def run_stages(session: Session, done: int, state: ServerState) -> None:
         state: the server's state after them, as a checkpoint holds it.
     """
     run = session.run
-    weights = _build_model(run, run.config.seed).get_weights()
-    first = 1
+    weights: list[np.ndarray] | None = None
+    before, first = None, 1
     for stage in run.config.stages:
         rounds = range(first, first + stage.rounds)
-        if not rounds:
-            run.save_stage(stage.name, weights)
-        elif done >= rounds[-1]:
-            weights = run.weights(stage.name)
-        else:
-            state_so_far = state if done >= first else []
-            weights = run_stage(session, stage, weights, rounds, done, state_so_far)
-        first += stage.rounds
+        if not rounds or done < rounds[-1]:
+            if weights is None:
+                weights = _weights_after(run, before)
+            if not rounds:
+                run.save_stage(stage.name, weights)
+            else:
+                state_so_far = state if done >= first else []
+                weights = run_stage(session, stage, weights, rounds, done, state_so_far)
+        before, first = stage.name, first + stage.rounds
+
+
+def _weights_after(run: Run, stage: str | None) -> list[np.ndarray]:
+    """What the next stage starts from; None is before the first one."""
+    if stage is not None:
+        return run.weights(stage)
+    initial: list[np.ndarray] = _build_model(run, run.config.seed).get_weights()
+    return initial
 
 
 def run_stage(
@@ -224,7 +239,14 @@ def run_stage(
     """Runs the rounds of a stage after `done`; returns the weights after the last."""
     run, config = session.run, session.run.config
     with contextlib.closing(_open_stage(session, stage)) as engine:
-        rounds = Rounds(run.record, stage, session.data, engine, session.progress)
+        rounds = Rounds(
+            run.record,
+            stage,
+            session.data,
+            engine,
+            session.progress,
+            run.secret() if stage.aggregator == "dp" else (),
+        )
         state = state_so_far or engine.initial(weights)
         for number in (n for n in numbers if n > done):
             start = time.monotonic()
@@ -232,6 +254,7 @@ def run_stage(
             log = log._replace(seconds=time.monotonic() - start)
             theta = state[: len(weights)]
             last = number == numbers[-1]
+            stopping = session.stop.signal  # read once: it may come at any time
             if last or (config.eval_every and number % config.eval_every == 0):
                 accuracy = session.evaluate(theta)
                 log = log._replace(
@@ -242,11 +265,11 @@ def run_stage(
             session.progress.round(log)
             if last:
                 run.save_stage(stage.name, theta)
-            if last or session.stop.signal or number % config.checkpoint_every == 0:
+            if last or stopping or number % config.checkpoint_every == 0:
                 write_checkpoint(run.checkpoints, number, state)
                 run.update(status=RUNNING, rounds=number)
-            if session.stop.signal and number < config.total_rounds:
-                _interrupt(session, number)
+            if stopping and number < config.total_rounds:
+                _interrupt(run, number, stopping)
     return state[: len(weights)]
 
 
@@ -281,7 +304,7 @@ def _build_model(run: Run, seed: int | None = None) -> tf.keras.Model:
 
 @contextlib.contextmanager
 def _evaluation(
-    run: Run, data: FederatedData, example_type: ClientType
+    run: Run, data: FederatedData, example_type: ClientType, progress: Progress
 ) -> Iterator[Callable[[Sequence[np.ndarray]], Accuracy]]:
     config = run.config
     function = build_evaluation(
@@ -297,18 +320,22 @@ def _evaluation(
             data.clients(), "validation", config.eval_clients, random
         )
     )
+
+    def left_out(name: str, reason: str) -> None:
+        progress.say(f"validation client {name} left out: {reason}")
+
     with contextlib.closing(Evaluation(function)) as evaluation:
         yield lambda weights: evaluation.accuracy(
-            weights, evaluation_clients(data, names, config.split_seed)
+            weights,
+            evaluation_clients(data, names, config.split_seed, on_failure=left_out),
         )
 
 
-def _interrupt(session: Session, number: int) -> None:
-    run = session.run
+def _interrupt(run: Run, number: int, stopping: int) -> None:
     run.update(status=INTERRUPTED, rounds=number)
-    name = signal.Signals(session.stop.signal or signal.SIGINT).name
+    name = signal.Signals(stopping).name
     raise Interrupted(
         f"stopped by {name} after round {number} of {run.config.total_rounds}; "
         f"continue with `fedp train --resume {run.path}`",
-        int(session.stop.signal or signal.SIGINT),
+        stopping,
     )

@@ -85,9 +85,11 @@ class MetricsWriter:
     def write(self, log: RoundLog, participants: Sequence[str]) -> None:
         """Writes one round and the names of its clients."""
         csv.writer(self._who).writerows((log.round, name) for name in participants)
-        self._who.flush()
         self._lines.writerow(log._asdict())
-        self._csv.flush()
+        for file in (self._who, self._csv):
+            file.flush()
+            # Before the checkpoint: it must not know of rounds that are not here.
+            os.fsync(file.fileno())
         scalars = {
             "train/loss": log.train_loss,
             "train/examples_per_second": log.examples_per_second,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fedp.device_runtime.errors import RunError
 from fedp.training.configuration import TrainingConfig
 from fedp.training.data.federated import FederatedData
 from fedp.training.metrics import read_attempts
 from fedp.training.run_directory import Run
+from fedp.training.sampling import training_clients
 
 
 def privacy_spent(
@@ -18,7 +20,8 @@ def privacy_spent(
 
     Rounds draw a fixed number of clients without replacement, so two data sets are
     neighbours if they differ in one client, who is replaced: the sum of clipped updates
-    then moves by up to twice the clip norm. A repeated attempt counts as a round.
+    then moves by up to twice the clip norm. A repeated attempt counts as a round; one
+    that a crash has lost does not, since nobody has seen what came of it.
 
     Args:
         config: of the run.
@@ -31,11 +34,16 @@ def privacy_spent(
     stages = [stage for stage in config.stages if stage.rounds]
     if not any(stage.aggregator == "dp" for stage in stages):
         return None
-    names, split = data.clients(), run.record.split
-    clients = split.count(names, "train")
+    clients = sum(1 for _ in training_clients(data, run.record.split))
     delta = config.dp_delta or clients**-1.1
     private_only = all(stage.aggregator == "dp" for stage in stages)
     attempts = read_attempts(run.path)
+    for stage in stages:
+        if attempts[stage.name] < stage.rounds:
+            raise RunError(
+                f"run {run.path}: metrics.csv lacks rounds of stage {stage.name!r}, so "
+                "what privacy has cost is not known: restore it, then resume the run"
+            )
     epsilon = math.inf
     if private_only:
         rounds = [(stage.noise_multiplier, attempts[stage.name]) for stage in stages]

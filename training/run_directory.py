@@ -5,6 +5,7 @@
     stage_NAME.npz    the model's weights after a stage
     metrics.csv       one line a round
     participants.csv  who took part in which round
+    secret            decides who takes part in differentially private rounds
     tensorboard/      metrics.csv as curves
     engine.log        output of the engine's other processes, where it has any
 
@@ -17,9 +18,10 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -155,6 +157,24 @@ class Run:
                 f"continue it with `fedp train --resume {self.path}`"
             )
         return read_arrays(path)
+
+    def secret(self) -> list[int]:
+        """Four random numbers that nothing but this directory knows; made when needed.
+
+        They leave the run neither with an export nor with `--repeat`.
+        """
+        path = self.path / "secret"
+        if not path.exists():
+            drawn = np.frombuffer(os.urandom(16), np.uint32).tolist()
+            text = json.dumps(drawn).encode()
+
+            def write(file: IO[bytes]) -> None:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(text)
+
+            write_run_file(path, write)
+        numbers: list[int] = json.loads(path.read_text())
+        return numbers
 
     def save_stage(self, stage: str, weights: Sequence[np.ndarray]) -> None:
         """Writes the model's weights after a stage."""

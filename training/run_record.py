@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-import numpy as np
-
 from fedp.device_runtime.errors import DataError, RunError
 from fedp.training.configuration import ConfigurationError, TrainingConfig
 from fedp.training.data.federated import FederatedData
@@ -14,6 +12,7 @@ from fedp.training.data.splits import ClientSplit
 from fedp.training.loading import open_training_data
 from fedp.training.models import build_model
 from fedp.training.run_directory import Run, RunRecord
+from fedp.training.sampling import sample_clients
 
 _PACKAGES = ("fedp", "tensorflow-federated", "tensorflow", "keras", "numpy", "ray")
 
@@ -29,7 +28,7 @@ def new_record(config: TrainingConfig, data: FederatedData) -> RunRecord:
     split = ClientSplit.of(names, config.split_seed, config.validation, config.test)
     # Fails at once, and not in a round, where there are fewer than a round needs.
     try:
-        split.sample(names, "train", config.clients_per_round, np.random.default_rng(0))
+        sample_clients(data, split, config.clients_per_round, [0], 1)
     except DataError as error:
         raise ConfigurationError(
             f"clients per round is {config.clients_per_round}: {error}"

@@ -5,11 +5,12 @@ Nothing is drawn from a running generator, so a resumed run repeats the same dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from fedp.training.data.federated import FederatedData
 from fedp.training.data.splits import ClientSplit
 
 
@@ -26,10 +27,10 @@ class Participant(NamedTuple):
 
 
 def sample_clients(
-    names: Sequence[str],
+    data: FederatedData,
     split: ClientSplit,
     count: int,
-    seed: int,
+    seed: Sequence[int],
     round_number: int,
     attempt: int = 0,
 ) -> list[Participant]:
@@ -38,28 +39,45 @@ def sample_clients(
     Takes constant time and memory, however many clients there are.
 
     Args:
-        names: of all clients.
+        data: whose clients.
         split: says which of them train.
         count: M.
-        seed: of the run.
+        seed: of the run, as numbers.
         round_number: counted from 1 over all stages.
         attempt: 0, or how often the round has been repeated with other clients.
 
     Raises:
         DataError: there are fewer training clients than M.
     """
-    random = np.random.default_rng([seed, round_number, attempt])
-    chosen = split.sample(names, "train", count, random)
+    random = np.random.default_rng([*seed, round_number, attempt])
+    chosen = split.sample(
+        data.clients(),
+        "train",
+        count,
+        random,
+        lambda name: has_training_part(data, name),
+    )
     return _with_seeds(chosen, random)
 
 
 def all_clients(
-    names: Sequence[str], split: ClientSplit, seed: int, round_number: int
+    data: FederatedData, split: ClientSplit, seed: Sequence[int], round_number: int
 ) -> list[Participant]:
     """All training clients, in a random order: an epoch of centralized training."""
-    random = np.random.default_rng([seed, round_number, 0])
-    chosen = split.select(names, "train")
+    random = np.random.default_rng([*seed, round_number, 0])
+    chosen = list(training_clients(data, split))
     return _with_seeds([chosen[i] for i in random.permutation(len(chosen))], random)
+
+
+def training_clients(data: FederatedData, split: ClientSplit) -> Iterator[str]:
+    """Names of all clients that rounds draw from, one at a time."""
+    names = split.iterate(data.clients(), "train")
+    return (name for name in names if has_training_part(data, name))
+
+
+def has_training_part(data: FederatedData, client: str) -> bool:
+    """False where a data set says that all of a client's examples are for testing."""
+    return data.train_count(client) != 0
 
 
 def _with_seeds(

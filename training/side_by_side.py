@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fedp.training.graph_function import Arrays, GraphFunction, Started
+from fedp.training.graph_function import CALL_FAILURES, Arrays, GraphFunction, Started
 
 _WAITING = 4  # results a thread may be ahead of the one that takes them, for memory
 
@@ -37,9 +37,11 @@ class SideBySide:
         for each in self._started:
             self._idle.put(each)
 
-    def map(self, inputs: Iterable[Sequence[np.ndarray]]) -> Iterator[Arrays]:
-        """Yields function(input) for each input, in order."""
-        under_way: collections.deque[concurrent.futures.Future[Arrays]]
+    def map(
+        self, inputs: Iterable[Sequence[np.ndarray]]
+    ) -> Iterator[Arrays | Exception]:
+        """Yields function(input) for each input, in order, or what it failed with."""
+        under_way: collections.deque[concurrent.futures.Future[Arrays | Exception]]
         under_way = collections.deque()
         try:
             for each in inputs:
@@ -52,10 +54,12 @@ class SideBySide:
             for future in under_way:
                 future.cancel()
 
-    def _call(self, arrays: Sequence[np.ndarray]) -> Arrays:
+    def _call(self, arrays: Sequence[np.ndarray]) -> Arrays | Exception:
         function = self._idle.get()
         try:
             return function(arrays)
+        except CALL_FAILURES as error:
+            return error
         finally:
             self._idle.put(function)
 

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="training needs the training install")
 pytest.importorskip("tensorflow_federated", reason="needs tensorflow-federated")
 
-from fedp.device_runtime.errors import FedpError, RunError  # noqa: E402
+from fedp.device_runtime.errors import RunError  # noqa: E402
 from fedp.training.checkpoints import read_checkpoint  # noqa: E402
 from fedp.training.configuration import (  # noqa: E402
     ConfigurationError,
@@ -324,32 +324,109 @@ def test_bad_clients_are_left_out_counted_and_never_poison(
         assert took_part.count(number) == 3 * (1 + int(row["repeated"]))
 
 
-def test_a_run_whose_clients_all_fail_says_why(data, tmp_path):
+def spoilt(data, path, *readable):
+    """The clients of a data set, of whom all but a few hold NaN."""
     with np.load(data) as arrays:
         y, client, x = arrays["y"], arrays["client"], arrays["x"].astype(np.float32)
-    split = ClientSplit.of(set(client.tolist()), 0)
-    first = split.select(sorted(set(client.tolist())), "train")[0]
-    x[client != first] = np.nan
-    path = tmp_path / "nan.npz"
+    x[~np.isin(client, readable)] = np.nan
     np.savez(path, x=x, y=y, client=client)
+    return ClientSplit.of(set(client.tolist()), 0)
+
+
+def test_a_run_whose_clients_all_fail_says_why_and_leaves_the_model(data, tmp_path):
+    path = tmp_path / "nan.npz"
+    names = [f"w{n:02d}" for n in range(12)]
+    trained = spoilt(data, path).select(names, "train")
+    spoilt(data, path, *trained[:2])
+    hook = Hook()
     config = config_of(path, model="mlp", min_clients=3)
-    with pytest.raises(FedpError, match="NaN or Inf"):
-        train(config, tmp_path / "run", ui=Hook())
+    with pytest.raises(DivergedError, match="6 times: . of 3 .*NaN.*mend the data"):
+        train(config, tmp_path / "run", ui=hook)
+    assert len([line for line in hook.lines if "repeated with others" in line]) == 5
 
 
-def test_privacy_is_stored_and_counts_every_attempt(data, tmp_path):
-    stages = (Stage("private", "fedavg", 4, local_epochs=1, aggregator="dp"),)
-    run = train(
-        config_of(data, model="mlp", stages=stages), tmp_path / "run", ui=Hook()
+def test_an_evaluation_goes_on_without_a_client_that_cannot_be_read(data, tmp_path):
+    names = [f"w{n:02d}" for n in range(12)]
+    path = tmp_path / "nan.npz"
+    validation = spoilt(data, path).select(names, "validation")
+    assert len(validation) == 1
+    split = {"validation": 0.2, "max_examples": 30}
+    validation = ClientSplit.of(names, 0, 0.2).select(names, "validation")
+    assert len(validation) == 2
+    spoilt(data, path, *(name for name in names if name != validation[0]))
+    hook = Hook()
+    run = train(config_of(path, model="mlp", **split), tmp_path / "run", ui=hook)
+    assert float(rows(run)[-1]["initial_accuracy"]) >= 0
+    lines = [line for line in hook.lines if "validation client" in line]
+    assert lines and all(f"client {validation[0]} left out: " in line for line in lines)
+
+
+def test_a_client_whose_training_fails_is_left_out(tmp_path):
+    """A token that the embedding does not have: TensorFlow raises in the middle."""
+    random = np.random.default_rng(0)
+    client = np.repeat([f"w{n:02d}" for n in range(12)], 6)
+    x = random.integers(0, 4, (len(client), 5)).astype(np.int32)
+    x[client == "w03", 2] = 1_000_000
+    path = tmp_path / "tokens.npz"
+    np.savez(path, x=x, y=x[:, 0] % 4, client=client)
+    hook = Hook()
+    stages = (Stage("fedavg", "fedavg", 6, local_epochs=1),)
+    config = config_of(path, model="shakespeare_lstm", stages=stages, eval_every=0)
+    run = train(config, tmp_path / "run", ui=hook)
+    assert all(np.isfinite(w).all() for w in run.weights())
+    assert any("client w03 left out: " in line for line in hook.lines)
+    assert "1" in {row["left_out"] for row in rows(run)}
+
+
+def test_a_model_that_leaves_the_finite_numbers_is_never_kept(data, tmp_path):
+    """Each client's update is finite; the server's step is not."""
+    stages = (
+        Stage("fedavg", "fedavg", 1, local_epochs=1),
+        Stage("far", "fedavg", 2, local_epochs=1, server_learning_rate=1e38),
     )
-    spent = load_run(run.path).record.privacy
-    assert spent["epsilon"] > 0 and spent["delta"] == pytest.approx(9**-1.1)
-    assert (spent["rounds"], spent["training_clients"]) == (4, 9)
-    assert spent["epsilon"] == epsilon_of([(1.0, 4)], 9, 3, spent["delta"])
-    mixed = (*stages, Stage("open", "reptile", 1))
+    config = config_of(data, model="mlp", stages=stages, client_learning_rate=50.0)
+    with pytest.raises(DivergedError, match="left the finite numbers"):
+        train(config, tmp_path / "run", ui=Hook())
+    run = load_run(tmp_path / "run")
+    assert all(np.isfinite(w).all() for w in run.weights("fedavg"))
+    _, state = read_checkpoint(run.checkpoints)
+    assert all(np.isfinite(leaf).all() for leaf in state)
+
+
+DP = (Stage("private", "fedavg", 4, local_epochs=1, aggregator="dp"),)
+
+
+def test_privacy_is_stored_and_counts_every_attempt(poisoned, tmp_path):
+    config = config_of(poisoned, model="mlp", stages=DP, min_clients=3, seed=1)
+    repeats = 0
+    for number in range(5):  # who takes part is secret, and may be nobody bad
+        run = train(config, tmp_path / str(number), ui=Hook())
+        repeats = sum(int(row["repeated"]) for row in rows(run))
+        spent = load_run(run.path).record.privacy
+        assert spent["delta"] == pytest.approx(9**-1.1)
+        assert (spent["rounds"], spent["training_clients"]) == (4 + repeats, 9)
+        assert spent["epsilon"] == epsilon_of([(1.0, 4 + repeats)], 9, 3, 9**-1.1)
+        if repeats:
+            break
+    assert repeats
+
+
+def test_one_stage_without_noise_and_there_is_no_privacy(data, tmp_path):
+    mixed = (*DP, Stage("open", "reptile", 1))
     config = config_of(data, model="mlp", stages=mixed)
     run = train(config, tmp_path / "mixed", ui=Hook())
     assert run.record.privacy["epsilon"] is None
+
+
+def test_neither_noise_nor_participants_of_a_private_run_can_be_foretold(
+    data, tmp_path
+):
+    config = config_of(data, model="mlp", stages=DP)
+    one, two = (train(config, tmp_path / name, ui=Hook()) for name in "ab")
+    drawn = [(run.path / "participants.csv").read_text() for run in (one, two)]
+    assert drawn[0] != drawn[1]
+    shutil.copy(one.path / "secret", tmp_path / "secret")
+    assert (one.weights()[0] != two.weights()[0]).any()
 
 
 def test_centralized_training_is_the_plain_loop_over_pooled_examples(data, tmp_path):

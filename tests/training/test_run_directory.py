@@ -49,6 +49,14 @@ def test_weights_of_a_stage_and_of_the_last_one(tmp_path):
     np.testing.assert_array_equal(run.weights()[0], 2 * WEIGHTS[0])
 
 
+def test_a_secret_is_drawn_once_and_for_its_owner_alone(tmp_path):
+    run = create_run(tmp_path / "run", RECORD)
+    assert not (run.path / "secret").exists()
+    assert run.secret() == load_run(run.path).secret() and len(run.secret()) == 4
+    assert (run.path / "secret").stat().st_mode & 0o777 == 0o600
+    assert create_run(tmp_path / "other", RECORD).secret() != run.secret()
+
+
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("thesis")
     with pytest.raises(RunError, match="exists already"):

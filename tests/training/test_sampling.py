@@ -9,12 +9,27 @@ from fedp.training.data.splits import ClientSplit
 from fedp.training.sampling import all_clients, sample_clients
 
 CLIENTS = [f"c{n:02d}" for n in range(20)]
+
+
+class Data:
+    """Clients, of whom some have nothing but a test part."""
+
+    def __init__(self, without_training_part=()):
+        self.without = without_training_part
+
+    def clients(self):
+        return CLIENTS
+
+    def train_count(self, client):
+        return 0 if client in self.without else None
+
+
 SPLIT = ClientSplit.of(CLIENTS, 0, validation=0.2, test=0.2)
 TRAIN = SPLIT.select(CLIENTS, "train")
 
 
 def draw(m, seed, number, attempt=0):
-    drawn = sample_clients(CLIENTS, SPLIT, m, seed, number, attempt)
+    drawn = sample_clients(Data(), SPLIT, m, [seed], number, attempt)
     return [(p.client, *p.seed) for p in drawn]
 
 
@@ -52,7 +67,18 @@ def test_more_than_there_are_is_refused():
 
 def test_an_epoch_of_centralized_training_visits_everybody_in_an_order_of_its_own():
     first, second = (
-        [p.client for p in all_clients(CLIENTS, SPLIT, 0, number)] for number in (1, 2)
+        [p.client for p in all_clients(Data(), SPLIT, [0], number)] for number in (1, 2)
     )
     assert sorted(first) == sorted(second) == TRAIN
     assert first != second
+
+
+def test_clients_with_nothing_but_a_test_part_are_never_drawn():
+    data = Data(TRAIN[::2])
+    left = set(TRAIN[1::2])
+    for number in range(20):
+        drawn = {p.client for p in sample_clients(data, SPLIT, 6, [0], number)}
+        assert drawn == left
+        assert {p.client for p in all_clients(data, SPLIT, [0], number)} == left
+    with pytest.raises(DataError, match="only 6 of 20"):
+        sample_clients(data, SPLIT, 7, [0], 1)

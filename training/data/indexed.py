@@ -178,7 +178,7 @@ class IndexedData:
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             bad = int((~np.isfinite(x.reshape(count, -1)).all(axis=1)).argmax())
             raise DataError(
-                f"x holds NaN or Inf, first in its example {bad}: remove it"
+                f"x holds NaN or Inf, first in its example {bad}: replace it"
             )
 
     def close(self) -> None:

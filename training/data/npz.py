@@ -147,7 +147,7 @@ class NpzData:
             if not finite.all():
                 raise DataError(
                     f"{self._path}: x holds NaN or Inf in example "
-                    f"{rows[finite.argmin()]}, of client {client!r}: remove it"
+                    f"{rows[finite.argmin()]}, of client {client!r}: replace it"
                 )
         if x.dtype.name in _TOKEN_DTYPES:
             if x.min(initial=0) < 0 or x.max(initial=0) >= 2**31:

@@ -126,6 +126,16 @@ def _options(spec: str, query: str, allowed: tuple[str, ...]) -> dict[str, str]:
     return options
 
 
+def absolute(spec: str) -> str:
+    """What names the same data set in another working directory."""
+    kind, colon, rest = spec.partition(":")
+    if kind == "synthetic" or (kind in DOWNLOADS and not rest):
+        return spec
+    name, path = (kind + colon, rest) if kind in DOWNLOADS else ("", spec)
+    place, question, options = path.partition("?")
+    return f"{name}{pathlib.Path(place).absolute()}{question}{options}"
+
+
 def _number(spec: str, text: str) -> int:
     try:
         return int(text)

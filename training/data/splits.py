@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -103,6 +103,7 @@ class ClientSplit:
         role: Role,
         count: int,
         random: np.random.Generator,
+        accept: Callable[[str], bool] = lambda name: True,
     ) -> list[str]:
         """Draws clients of a role, without replacement and without listing them all.
 
@@ -114,6 +115,7 @@ class ClientSplit:
             role: which ones.
             count: how many.
             random: decides which, and nothing else does.
+            accept: says of a client of the role whether it can be drawn.
 
         Returns:
             Names, each once, in random order.
@@ -121,7 +123,7 @@ class ClientSplit:
         Raises:
             DataError: fewer clients have the role.
         """
-        chosen = self._draw(clients, role, count, random)
+        chosen = self._draw(clients, role, count, random, accept)
         if len(chosen) < count:
             raise DataError(
                 f"{count} {role} clients are wanted, but only {len(chosen)} of "
@@ -135,6 +137,7 @@ class ClientSplit:
         role: Role,
         count: int,
         random: np.random.Generator,
+        accept: Callable[[str], bool] = lambda name: True,
     ) -> list[str]:
         """At most `count` clients of a role, fewer only where there are no more."""
         chosen: dict[int, str] = {}
@@ -142,7 +145,7 @@ class ClientSplit:
         for _ in range(min(len(clients), 100 * count + 100) if count else 0):
             number = int(random.integers(len(clients)))
             name = clients[number]
-            if number not in chosen and self.role(name) == role:
+            if number not in chosen and self.role(name) == role and accept(name):
                 chosen[number] = name
                 if len(chosen) == count:
                     return list(chosen.values())
@@ -150,7 +153,7 @@ class ClientSplit:
             [
                 number
                 for number, name in enumerate(clients)
-                if number not in chosen and self.role(name) == role
+                if number not in chosen and self.role(name) == role and accept(name)
             ],
             np.int64,
         )

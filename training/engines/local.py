@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from fedp.training.engines.contract import (
     ServerState,
 )
 from fedp.training.engines.map_reduce import MapReduce, RoundFunctions
-from fedp.training.engines.reading import Reader
+from fedp.training.engines.reading import Reader, in_a_line
+from fedp.training.graph_function import Arrays
 from fedp.training.sampling import Participant
 from fedp.training.side_by_side import SideBySide
 
@@ -46,12 +47,20 @@ class LocalEngine:
         upcoming: Sequence[Participant] = (),
     ) -> RoundResult:
         """See `StageEngine`."""
-        clients, failed = self._reader.clients(participants, upcoming)
+        clients, left_out = self._reader.clients(participants, upcoming)
+        failed = dict(left_out)
         prepared = self._server.prepare(state)
-        updates = self._clients.map(
-            [*client, *prepared] for client in longest_first(clients)
-        )
-        state, sums = self._server.update(state, self._server.total(updates))
+        names = longest_first(clients)
+        inputs = ([*clients[name], *prepared] for name in names)
+
+        def updates() -> Iterator[Arrays]:
+            for name, update in zip(names, self._clients.map(inputs), strict=True):
+                if isinstance(update, Exception):
+                    failed[name] = in_a_line(update)
+                else:
+                    yield update
+
+        state, sums = self._server.update(state, self._server.total(updates()))
         return RoundResult(state, sums, failed)
 
     def close(self) -> None:
@@ -61,6 +70,6 @@ class LocalEngine:
         self._server.close()
 
 
-def longest_first(clients: Sequence[ClientData]) -> list[ClientData]:
+def longest_first(clients: Mapping[str, ClientData]) -> list[str]:
     """An order that leaves cores idle for the shortest time at the end of a round."""
-    return sorted(clients, key=lambda client: -len(client.y))
+    return sorted(clients, key=lambda name: -len(clients[name].y))

@@ -51,7 +51,7 @@ class NativeEngine:
         """See `StageEngine`."""
         clients, failed = self._reader.clients(participants, upcoming)
         structure = tff.structure.pack_sequence_as(self._like, list(state))
-        result = self._process.next(structure, clients)
+        result = self._process.next(structure, list(clients.values()))
         state, sums = split_sums(_leaves(result))
         return RoundResult(state, sums, failed)
 

@@ -7,6 +7,7 @@ whichever nodes it loses: so the model does not depend on it, to the last bit.
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from fedp.training.configuration import TrainingConfig
 from fedp.training.engines.contract import RoundResult, ServerState
 from fedp.training.engines.map_reduce import MapReduce, RoundFunctions
 from fedp.training.engines.ray_task import ShardResult, train_shard
+from fedp.training.loading import open_training_data
 from fedp.training.sampling import Participant
 
 _SHARDS = 16  # of a round, unless the configuration says how large one is
@@ -50,6 +52,8 @@ class RayEngine:
             config: says where workers read clients, and how many a task takes.
         """
         self._config = config
+        with contextlib.closing(open_training_data(config)) as data:
+            self._fingerprint = data.fingerprint
         self._server = MapReduce(functions)
         self._functions: Any = ray.put(functions)
         options = ray.remote(
@@ -95,8 +99,10 @@ class RayEngine:
         try:
             while True:
                 for shard in itertools.islice(waiting, window - len(under_way)):
-                    arguments = (self._functions, self._config, theta, shard)
-                    under_way.append((shard, self._train.remote(*arguments)))
+                    task = self._train.remote(
+                        self._functions, self._config, self._fingerprint, theta, shard
+                    )
+                    under_way.append((shard, task))
                 if not under_way:
                     return
                 yield _result(*under_way.popleft())

@@ -16,8 +16,8 @@ from fedp.device_runtime.errors import FedpError
 from fedp.training.configuration import TrainingConfig
 from fedp.training.data.federated import FederatedData
 from fedp.training.engines.map_reduce import MapReduce, RoundFunctions
-from fedp.training.engines.reading import CLIENT_FAILURES
-from fedp.training.graph_function import Arrays, Started
+from fedp.training.engines.reading import CLIENT_FAILURES, in_a_line
+from fedp.training.graph_function import CALL_FAILURES, Arrays, Started
 from fedp.training.loading import open_training_data, read_client
 from fedp.training.sampling import Participant
 
@@ -37,6 +37,7 @@ class ShardResult(NamedTuple):
 def train_shard(
     functions: RoundFunctions,
     config: TrainingConfig,
+    fingerprint: str,
     prepared: Sequence[np.ndarray],
     shard: Sequence[Participant],
 ) -> ShardResult:
@@ -45,6 +46,7 @@ def train_shard(
     Args:
         functions: the stage's; started once a process.
         config: of the run; its data set is opened once a process.
+        fingerprint: of the driver's data set; a stale copy must not be trained on.
         prepared: what every client gets.
         shard: the clients.
 
@@ -52,17 +54,17 @@ def train_shard(
         FedpError: the data set cannot be opened here.
     """
     server, work = _started(functions)
-    data = _opened(config)
+    data = _opened(config, fingerprint)
     failed: dict[str, str] = {}
 
     def updates() -> Iterator[Arrays]:
         for participant in shard:
             try:
-                client = read_client(data, config, participant)
-            except CLIENT_FAILURES as error:
-                failed[participant.client] = " ".join(str(error).split())
+                update = work([*read_client(data, config, participant), *prepared])
+            except (*CLIENT_FAILURES, *CALL_FAILURES) as error:
+                failed[participant.client] = in_a_line(error)
             else:
-                yield work([*client, *prepared])
+                yield update
 
     return ShardResult(server.total(updates()), failed)
 
@@ -79,12 +81,15 @@ def _started(
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(config: TrainingConfig) -> FederatedData:
+def _opened(config: TrainingConfig, fingerprint: str) -> FederatedData:
     try:
-        return open_training_data(config)
+        data = open_training_data(config)
+        if data.fingerprint != fingerprint:
+            raise FedpError("other clients or counts than on the driver")
+        return data
     except (FedpError, OSError) as error:
         raise FedpError(
             f"node {socket.gethostname()} of the Ray cluster cannot open the data "
-            f"({' '.join(str(error).split())}): every node has to find it at the same "
-            "path"
+            f"({' '.join(str(error).split())}): every node has to find the same data "
+            "at the same path"
         ) from error

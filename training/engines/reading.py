@@ -10,6 +10,8 @@ from fedp.device_runtime.errors import FedpError
 from fedp.training.engines.contract import ClientData, ReadClient
 from fedp.training.sampling import Participant
 
+_LONGEST_LINE = 300
+
 # What a client's data may raise; anything else is a bug and has to be seen.
 CLIENT_FAILURES = (FedpError, OSError, ValueError)
 
@@ -18,11 +20,11 @@ class RoundClients(NamedTuple):
     """The clients of a round, as far as they could be read.
 
     Attributes:
-        read: their examples, in the order of the participants.
-        failed: client -> why it could not be read, in a line.
+        read: name -> examples, in the order of the participants.
+        failed: name -> why it could not be read, in a line.
     """
 
-    read: list[ClientData]
+    read: dict[str, ClientData]
     failed: Mapping[str, str]
 
 
@@ -51,17 +53,23 @@ class Reader:
         return here
 
     def _all(self, participants: Sequence[Participant]) -> RoundClients:
-        read, failed = [], {}
+        read, failed = {}, {}
         for participant in participants:
             try:
-                read.append(self._read(participant))
+                read[participant.client] = self._read(participant)
             except CLIENT_FAILURES as error:
-                failed[participant.client] = " ".join(str(error).split())
+                failed[participant.client] = in_a_line(error)
         return RoundClients(read, failed)
 
     def close(self) -> None:
         """Ends the thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error's message without line breaks, and not a page of it."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
 
 
 def _key(participants: Sequence[Participant]) -> list[str]:

@@ -118,3 +118,13 @@ def test_import_pulls_in_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ
     )
     assert process.stdout == "[]\n", process.stderr
+
+
+def test_an_absolute_spec_opens_the_same_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute("synthetic:20") == "synthetic:20"
+    assert absolute("shakespeare") == "shakespeare"
+    assert absolute("a/b.npz") == f"{tmp_path}/a/b.npz"
+    assert absolute("/a/b.npz") == "/a/b.npz"
+    assert absolute("shakespeare:c.h5") == f"shakespeare:{tmp_path}/c.h5"
+    assert absolute("t.parquet?shape=2,2") == f"{tmp_path}/t.parquet?shape=2,2"
