@@ -8,6 +8,7 @@ import pytest
 
 from fedp.device_runtime.errors import DataError, MissingDependencyError
 from fedp.training.data import NpzData, SyntheticData, open_data
+from fedp.training.data.opening import absolute
 
 
 def test_synthetic_and_its_size():
