@@ -209,14 +209,15 @@ def run_stages(session: Session, done: int, state: ServerState) -> None:
     before, first = None, 1
     for stage in run.config.stages:
         rounds = range(first, first + stage.rounds)
-        if not rounds or done < rounds[-1]:
-            if weights is None:
-                weights = _weights_after(run, before)
-            if not rounds:
-                run.save_stage(stage.name, weights)
-            else:
-                state_so_far = state if done >= first else []
-                weights = run_stage(session, stage, weights, rounds, done, state_so_far)
+        if rounds and done >= rounds[-1]:
+            weights = None  # on disk; read when a later stage needs them
+        elif rounds:
+            state_so_far = state if done >= first else []
+            theta = _weights_after(run, before) if weights is None else weights
+            weights = run_stage(session, stage, theta, rounds, done, state_so_far)
+        else:
+            weights = _weights_after(run, before) if weights is None else weights
+            run.save_stage(stage.name, weights)
         before, first = stage.name, first + stage.rounds
 
 

@@ -56,13 +56,15 @@ class Process:
 
     def __init__(self, model, stage, client_optimizer=None, clients=3):
         functions = process_of(model, stage, client_optimizer, clients).functions()
-        self.engine = LocalEngine(functions, lambda who: who.client)
+        self.clients = {}
+        self.engine = LocalEngine(functions, lambda who: self.clients[who.client])
 
     def initial(self, theta):
         return self.engine.initial(theta)
 
     def next(self, state, clients):
-        who = [Participant(each, each.seed) for each in clients]
+        self.clients = {str(number): each for number, each in enumerate(clients)}
+        who = [Participant(name, each.seed) for name, each in self.clients.items()]
         result = self.engine.next(state, who)
         return result.state, result.sums
 

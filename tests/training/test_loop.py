@@ -523,3 +523,28 @@ def test_no_process_is_left_behind(data, tmp_path, engine, number):
     if number != signal.SIGKILL:
         assert b"Interrupted: stopped by" in output
         assert load_run(tmp_path / "run").record.status == "interrupted"
+
+
+def test_every_stage_goes_on_from_the_one_before_wherever_a_run_is_resumed(
+    data, tmp_path
+):
+    """A stage without rounds between finished ones once lost the way."""
+    stages = tuple(
+        Stage(name, "fedavg", rounds, local_epochs=1)
+        for name, rounds in (("a", 1), ("none", 0), ("b", 1), ("last", 1))
+    )
+    config = config_of(data, model="mlp", stages=stages, eval_every=0)
+    whole = train(config, tmp_path / "whole", ui=Hook())
+    for number in (1, 2):
+
+        def interrupt(log, number=number):
+            if log.round == number:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        path = tmp_path / str(number)
+        with pytest.raises(Interrupted):
+            train(config, path, ui=Hook(interrupt))
+        run = train(None, path, resume=True, ui=Hook())
+        for stage in stages:
+            pairs = zip(run.weights(stage.name), whole.weights(stage.name))
+            assert all((a == b).all() for a, b in pairs)
