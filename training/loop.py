@@ -255,7 +255,6 @@ def run_stage(
             log = log._replace(seconds=time.monotonic() - start)
             theta = state[: len(weights)]
             last = number == numbers[-1]
-            stopping = session.stop.signal  # read once: it may come at any time
             if last or (config.eval_every and number % config.eval_every == 0):
                 accuracy = session.evaluate(theta)
                 log = log._replace(
@@ -264,6 +263,7 @@ def run_stage(
                 )
             session.metrics.write(log, rounds.participants)
             session.progress.round(log)
+            stopping = session.stop.signal  # read once: it may come at any time
             if last:
                 run.save_stage(stage.name, theta)
             if last or stopping or number % config.checkpoint_every == 0:

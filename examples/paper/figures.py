@@ -151,6 +151,6 @@ def _finish(
         if not ax.get_legend_handles_labels()[1]:
             ax.text(0.5, 0.5, "not computed yet", transform=ax.transAxes, ha="center")
         elif below:
-            ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+            ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         else:
             ax.legend(fontsize=9)
