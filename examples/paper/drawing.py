@@ -41,7 +41,7 @@ def draw(
         elif output in _FIGURES:
             path = out / f"{output}.png"
             figure = _FIGURES[output](outcomes)
-            figure.savefig(path, dpi=150)
+            figure.savefig(path, dpi=150, bbox_inches="tight")
             written.append(path)
         else:
             written.append(_text(out / "claims.md", claims.claims_page(outcomes)))
