@@ -108,7 +108,7 @@ class ParquetSource:
                         start += len(batch)
             except self._damage as error:
                 raise DataError(
-                    f"{path.name} cannot be read: {_line(error)}"
+                    f"{path.name} cannot be read ({_line(error)}): write it again"
                 ) from error
             except DataError as error:
                 raise DataError(f"{path.name} {error}") from error
@@ -152,7 +152,9 @@ class ParquetSource:
             try:
                 several = [self._read(part) for part in parts]
             except self._damage as error:
-                raise DataError(f"cannot be read: {_line(error)}") from error
+                raise DataError(
+                    f"cannot be read ({_line(error)}): write it again"
+                ) from error
         return Examples(*(np.concatenate(a) for a in zip(*several, strict=True)))
 
     def _read(self, part: Part) -> Examples:
