@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import multiprocessing.forkserver
 import shutil
 import signal
 import time
@@ -32,6 +33,9 @@ CONTEXT = multiprocessing.get_context("forkserver")
 @pytest.fixture(scope="module", autouse=True)
 def imported():
     CONTEXT.set_forkserver_preload(["fedp.training.loop", "fedp.training.centralized"])
+    yield
+    # It would outlive the session by the second that it takes to unload TensorFlow.
+    multiprocessing.forkserver._forkserver._stop()
 
 
 def config_of(folder):
