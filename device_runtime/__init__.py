@@ -1,7 +1,8 @@
 """Device side: adapt, guard, keep or fall back; never imports TensorFlow."""
 
 from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
-from fedp.device_runtime.contract import Manifest, Policy, read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Manifest, Policy
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.interpreter import available_interpreters
 from fedp.device_runtime.outcome import Outcome, Status

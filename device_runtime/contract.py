@@ -6,40 +6,48 @@ Needs only NumPy and the standard library, so that both ends can import it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import pathlib
-import re
-import struct
 from typing import Any
 
 from fedp.device_runtime.errors import ArtifactError
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 MANIFEST_METADATA = "fedp_manifest"
 
-# Signatures. n is any number of examples, C the number of classes; all tensors are
-# float32 unless they say int32. No scalar: rank-0 inputs crash the aarch64 wheels.
-# Padding to B, the manifest's batch size, is optional; padded rows get weight 0.
-TRAIN = "train"  # x [n,...], y int32 [n], weight [n], learning_rate [1] -> loss [1]
-EVALUATE = "evaluate"  # x [n,...], y int32 [n] -> loss [n], correct [n]
-INFER = "infer"  # x [n,...] -> output [n,C], class probabilities
+# Signatures. n is any number of examples (B alone in a file of fixed shapes), C the
+# number of classes; all tensors are float32 unless they say int32. No scalar: rank-0
+# inputs crash the aarch64 wheels. Where the manifest has a features_shape, `x` of TRAIN
+# and EVALUATE is what FEATURES gave. Labels are as `Labels` says. A row that only pads
+# a batch gets weight 0.
+TRAIN = "train"  # x [n,...], y [n,...], weight [n], learning_rate [1] -> loss [1]
+EVALUATE = "evaluate"  # x [n,...], y [n,...] -> loss [n], correct [n], 0..1
+INFER = "infer"  # x [n,...] -> output [n,...,C], class probabilities
+FEATURES = "features"  # x [n,...] -> features [n,...]; only of a partly frozen model
 SAVE = "save"  # unused int32 [1] -> one output a weight
-RESTORE = "restore"  # one input a weight -> done [1]
-RESET = "reset"  # unused int32 [1] -> done [1]
+RESTORE = "restore"  # one input a weight -> done [1]; zeroes the optimizer's slots
+RESET = "reset"  # unused int32 [1] -> done [1]; zeroes the optimizer's slots
+SAVE_SLOTS = "save_slots"  # as SAVE, of the client optimizer's slots, if it has any
+RESTORE_SLOTS = "restore_slots"  # as RESTORE, of the slots
 SIGNATURES = (TRAIN, EVALUATE, INFER, SAVE, RESTORE, RESET)
 
-_NO_HASH = "0" * 64
-_HASH_FIELD = re.compile(rb'^\{"sha256":"([0-9a-f]{64})"')
+# Losses of an example, as Keras names them, and the labels that each takes.
+CROSS_ENTROPY = "sparse_categorical_crossentropy"  # y int32 [n, *label_shape]
+BINARY = "binary_crossentropy"  # y int32 [n], 0 or 1; `output` is [n, 2]
+SQUARED = "mean_squared_error"  # y float32 [n, *label_shape]; `output` is raw
+LOSSES = (CROSS_ENTROPY, BINARY, SQUARED)
+
+NO_HASH = "0" * 64
+NO_SIGNATURE = "0" * 128
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightSpec:
-    """One trainable tensor of the model.
+    """One trainable tensor of the model, or one slot of the client optimizer.
 
     Attributes:
-        name: its name in `save` and `restore`: "w0", "w1", ...
-        layer: the Keras variable it came from, such as "conv2d/kernel:0".
+        name: its name in `save` and `restore`: "w0", "w1", ...; of a slot: "s0", ...
+        layer: the Keras variable it came from, such as "conv2d/kernel:0"; of a slot:
+            what it is, such as "m of conv2d/kernel:0".
         shape: its shape; the dtype is float32.
     """
 
@@ -53,6 +61,8 @@ class Policy:
     """How a device adapts and decides; chosen on validation clients.
 
     Attributes:
+        trainable: what trains: "all", "head" (the last layer with weights), "last:N",
+            or a pattern of layer names.
         learning_rate: of the client optimizer.
         epochs: local epochs over the adaptation part.
         hold_out: share of a client's examples kept back as the guard's evidence.
@@ -60,11 +70,36 @@ class Policy:
         margin: hold-out accuracy (0..1) the personalized model must gain at least.
     """
 
+    trainable: str = "all"
     learning_rate: float = 0.02
     epochs: int = 5
     hold_out: float = 0.25
     min_hold_out: int = 3
     margin: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What labels a model learns from.
+
+    Attributes:
+        loss: one of LOSSES.
+        shape: of one example's label: [] for one class, [L] for a sequence of L
+            classes of which -1 is none, [D] for D numbers.
+    """
+
+    loss: str = CROSS_ENTROPY
+    shape: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> str:
+        """Of `y`."""
+        return "float32" if self.loss == SQUARED else "int32"
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether there is such a thing as a correct answer."""
+        return self.loss != SQUARED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +110,29 @@ class Manifest:
         model: name of the Keras builder.
         input_shape: one example's shape, without the batch.
         batch_size: B, examples in a training batch; padding a smaller one is optional.
-        classes: label of each class; the length is C.
+        classes: label of each class, or name of each output of a regression; C.
         weights: the trainable tensors, in the order of `save`.
-        client_optimizer: the optimizer inside `train`, such as "sgd".
+        input_dtype: of `x`: "float32", or "int32" for tokens.
+        tokens: how many tokens there are, 0..tokens-1; 0 where `x` is no tokens.
+        labels: loss and labels.
+        fixed_batch: every signature takes exactly B examples.
+        frozen: Keras names of the weights that stay as they are.
+        features_shape: of one example's features; None where all of the model trains.
+        client_optimizer: the optimizer inside `train`: "sgd", "momentum" or "adam".
+        optimizer_settings: its constants, by name.
+        slots: what it remembers between steps, in the order of `save_slots`.
+        initial_weights: how the file holds them: "float32" or "float16".
         policy: how to adapt and decide.
         client_split: `ClientSplit` fields: which clients were for training.
         provenance: data set, stages, rounds, versions, seeds.
+        notes: what differs on a device from training, one sentence each.
         parity: what the exporter measured between TensorFlow and this file.
+        certificate: SHA-256, in hex, of the parity certificate beside the file.
+        cost: `Cost` fields: operations and memory of the signatures.
         ops: builtin operators in the file and how often each occurs.
         contract: version of this agreement.
-        sha256: hash of the file, taken with this field as 64 zeros.
+        sha256: hash of the file, in hex, taken with this field as zeros.
+        signature: Ed25519 signature in hex, see `signing`; zeros without one.
     """
 
     model: str
@@ -92,27 +140,45 @@ class Manifest:
     batch_size: int
     classes: tuple[str, ...]
     weights: tuple[WeightSpec, ...]
+    input_dtype: str = "float32"
+    tokens: int = 0
+    labels: Labels = Labels()
+    fixed_batch: bool = False
+    frozen: tuple[str, ...] = ()
+    features_shape: tuple[int, ...] | None = None
     client_optimizer: str = "sgd"
+    optimizer_settings: dict[str, float] = dataclasses.field(default_factory=dict)
+    slots: tuple[WeightSpec, ...] = ()
+    initial_weights: str = "float32"
     policy: Policy = Policy()
     client_split: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     parity: dict[str, Any] = dataclasses.field(default_factory=dict)
+    certificate: str = NO_HASH
+    cost: dict[str, Any] = dataclasses.field(default_factory=dict)
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     contract: int = CONTRACT_VERSION
-    sha256: str = _NO_HASH
+    sha256: str = NO_HASH
+    signature: str = NO_SIGNATURE
+
+    @property
+    def signed(self) -> bool:
+        """Whether it claims to be signed; see `artifact_file.read_artifact`."""
+        return self.signature != NO_SIGNATURE
 
     def to_json(self) -> bytes:
-        """Returns compact JSON, the hash first, ready to be embedded."""
+        """Returns compact JSON, hash and signature first, ready to be embedded."""
         fields = dataclasses.asdict(self)
-        ordered = {"sha256": fields.pop("sha256"), **fields}
-        return json.dumps(ordered, separators=(",", ":")).encode()
+        first = {name: fields.pop(name) for name in ("sha256", "signature")}
+        return json.dumps({**first, **fields}, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
         """Parses what `to_json` wrote.
 
         Raises:
-            ArtifactError: fields are missing, or the contract is a newer one.
+            ArtifactError: fields are missing, or the contract is another one.
         """
         try:
             fields = json.loads(text)
@@ -121,15 +187,18 @@ class Manifest:
                     f"the artifact speaks contract {fields['contract']}, this runtime "
                     f"{CONTRACT_VERSION}: install the fedp release it was exported with"
                 )
-            weights = tuple(
-                WeightSpec(w["name"], w["layer"], tuple(w["shape"]))
-                for w in fields.pop("weights")
-            )
+            labels, features = fields.pop("labels"), fields.pop("features_shape")
+            lists = {
+                name: tuple(fields.pop(name))
+                for name in ("input_shape", "classes", "frozen", "notes")
+            }
             return cls(
-                weights=weights,
+                weights=_specs(fields.pop("weights")),
+                slots=_specs(fields.pop("slots")),
+                labels=Labels(labels["loss"], tuple(labels["shape"])),
+                features_shape=None if features is None else tuple(features),
                 policy=Policy(**fields.pop("policy")),
-                input_shape=tuple(fields.pop("input_shape")),
-                classes=tuple(fields.pop("classes")),
+                **lists,
                 **fields,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -139,109 +208,5 @@ class Manifest:
             ) from error
 
 
-def read_artifact(path: str | pathlib.Path) -> tuple[Manifest, bytes]:
-    """Reads an artifact and proves that no byte of it has changed since its export.
-
-    Returns:
-        The manifest, and the whole file for an interpreter.
-
-    Raises:
-        ArtifactError: no such file, no TFLite file, no manifest, or a changed byte.
-    """
-    path = pathlib.Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            f"artifact {path}: {error.strerror or error}; give the path of a .tflite "
-            "file that `fedp export` wrote"
-        ) from error
-    try:
-        begin, end = find_manifest(content)
-        if file_hash(content, begin) != content[begin + 11 : begin + 75].decode():
-            raise ArtifactError(
-                "it differs from what was exported (hash mismatch): copy or download "
-                "it again"
-            )
-        return Manifest.from_json(content[begin:end]), content
-    except ArtifactError as error:
-        raise ArtifactError(f"artifact {path}: {error}") from error
-
-
-def find_manifest(content: bytes) -> tuple[int, int]:
-    """Finds the manifest in a TFLite flatbuffer: begin and end offset, in bytes.
-
-    Follows Model.metadata (field 6) and Model.buffers (field 4) of the TFLite schema,
-    with every offset checked, so that a damaged file is an error and never a crash.
-    """
-    if len(content) < 8 or content[4:8] != b"TFL3":
-        raise ArtifactError(
-            f"not a TFLite file ({len(content)} bytes, no TFL3 mark): give a file that "
-            "`fedp export` wrote"
-        )
-    try:
-        model = _u32(content, 0)
-        buffers = _vector(content, model, 4)
-        for entry in _vector(content, model, 6):
-            if _string(content, entry, 0) == MANIFEST_METADATA.encode():
-                index = _u32(content, _field(content, entry, 1))
-                field = _field(content, buffers[index], 0)
-                begin = field + _u32(content, field) + 4
-                end = begin + _u32(content, begin - 4)
-                if end <= len(content) and _HASH_FIELD.match(content[begin:end]):
-                    return begin, end
-                raise ArtifactError("its manifest is cut short: copy it again")
-    except KeyError:  # No metadata at all.
-        pass
-    except (struct.error, IndexError) as error:
-        raise ArtifactError(
-            "its structure is damaged (cut short?): copy or download it again"
-        ) from error
-    raise ArtifactError(
-        "it has no fedp manifest: only files that `fedp export` wrote can be adapted"
-    )
-
-
-def file_hash(content: bytes, manifest_begin: int) -> str:
-    """SHA-256 of the file in hex, with the manifest's own hash field as zeros."""
-    field = manifest_begin + len(b'{"sha256":"')
-    digest = hashlib.sha256(content[:field])
-    digest.update(_NO_HASH.encode())
-    digest.update(content[field + 64 :])
-    return digest.hexdigest()
-
-
-def _u32(content: bytes, at: int) -> int:
-    if at < 0:
-        raise IndexError(at)
-    return int(struct.unpack_from("<I", content, at)[0])
-
-
-def _field(content: bytes, table: int, number: int) -> int:
-    """Offset of a table's field; KeyError if the table does not have it."""
-    vtable = table - struct.unpack_from("<i", content, table)[0]
-    if vtable < 0:
-        raise IndexError(vtable)
-    if struct.unpack_from("<H", content, vtable)[0] < 6 + 2 * number:
-        raise KeyError(number)
-    offset = struct.unpack_from("<H", content, vtable + 4 + 2 * number)[0]
-    if offset == 0:
-        raise KeyError(number)
-    return int(table + offset)
-
-
-def _vector(content: bytes, table: int, number: int) -> list[int]:
-    """Offsets of the tables in a vector of tables."""
-    field = _field(content, table, number)
-    start = field + _u32(content, field)
-    count = _u32(content, start)
-    if count > len(content) // 4:
-        raise IndexError(count)
-    slots = range(start + 4, start + 4 + 4 * count, 4)
-    return [slot + _u32(content, slot) for slot in slots]
-
-
-def _string(content: bytes, table: int, number: int) -> bytes:
-    field = _field(content, table, number)
-    start = field + _u32(content, field)
-    return content[start + 4 : start + 4 + _u32(content, start)]
+def _specs(entries: list[dict[str, Any]]) -> tuple[WeightSpec, ...]:
+    return tuple(WeightSpec(e["name"], e["layer"], tuple(e["shape"])) for e in entries)

@@ -47,6 +47,10 @@ class LoadedInterpreter:
                 "newest release, or export the model again"
             ) from error
 
+    def has(self, signature: str) -> bool:
+        """Whether the artifact has this signature."""
+        return signature in self._signatures
+
     def inputs(self, signature: str) -> list[str]:
         """Names of a signature's inputs.
 

@@ -11,7 +11,8 @@ from types import TracebackType
 import numpy as np
 
 from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
-from fedp.device_runtime.contract import Manifest, read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import StateError
 from fedp.device_runtime.examples import as_examples, as_model_input
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide

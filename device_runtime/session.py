@@ -44,14 +44,29 @@ class Session:
         """Loads an artifact; see `load_interpreter` for the arguments."""
         return cls(manifest, load_interpreter(content, kind, threads))
 
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """What `train_step` and `evaluate` take in place of inputs; any n.
+
+        The inputs themselves, unless a part of the model is frozen: then its output,
+        float32 [n, *features_shape], which stays the same for a whole adaptation.
+        """
+        shape = self.manifest.features_shape
+        if shape is None:
+            return x
+        found = np.zeros((len(x), *shape), np.float32)
+        for part in _parts(len(x), self.manifest.batch_size):
+            outputs = self._interpreter.run(contract.FEATURES, x=self._padded(x[part]))
+            found[part] = outputs["features"][: len(x[part])]
+        return found
+
     def train_step(
         self, x: np.ndarray, y: np.ndarray, weight: np.ndarray, learning_rate: float
     ) -> float:
         """One step of the client optimizer on at most B examples.
 
         Args:
-            x: inputs, float32 [n, *input_shape], n <= B.
-            y: labels, int32 [n].
+            x: what `features` gave, [n, ...], n <= B.
+            y: labels [n, *label_shape], as the manifest says.
             weight: of each example in loss and gradient, float32 [n].
             learning_rate: of this step.
 
@@ -68,33 +83,64 @@ class Session:
         return float(outputs["loss"][0])
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log loss, float32 [n], and whether each label is hit, bool [n]; any n."""
+        """Loss of each example, and the share of its labels that are hit, 0..1.
+
+        Args:
+            x: what `features` gave, [n, ...]; any n.
+            y: labels [n, *label_shape], as the manifest says.
+
+        Returns:
+            Two arrays, float32 [n].
+        """
         losses = np.zeros(len(x), np.float32)
-        correct = np.zeros(len(x), bool)
+        correct = np.zeros(len(x), np.float32)
         for part in _parts(len(x), self.manifest.batch_size):
             outputs = self._interpreter.run(
                 contract.EVALUATE, x=self._padded(x[part]), y=self._padded(y[part])
             )
             count = len(x[part])
             losses[part] = outputs["loss"][:count]
-            correct[part] = outputs["correct"][:count] > 0.5
+            correct[part] = outputs["correct"][:count]
         return losses, correct
 
     def infer(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 [n, C], of inputs float32 [n, *input_shape]."""
-        probabilities = np.zeros((len(x), len(self.manifest.classes)), np.float32)
-        for part in _parts(len(x), _INFER_EXAMPLES):
-            outputs = self._interpreter.run(contract.INFER, x=x[part])
-            probabilities[part] = outputs["output"]
-        return probabilities
+        """Answers, float32 [n, ..., C], to inputs [n, *input_shape]; any n.
+
+        Class probabilities; for a regression, its numbers.
+        """
+        found = np.zeros((len(x), *answer_shape(self.manifest)), np.float32)
+        fixed, size = self.manifest.fixed_batch, self.manifest.batch_size
+        for part in _parts(len(x), size if fixed else _INFER_EXAMPLES):
+            rows = self._padded(x[part]) if fixed else x[part]
+            outputs = self._interpreter.run(contract.INFER, x=rows)
+            found[part] = outputs["output"][: len(x[part])]
+        return found
 
     def save(self) -> Weights:
         """A copy of the live weights."""
         outputs = self._run_plain(contract.SAVE)
         return {spec.name: outputs[spec.name] for spec in self.manifest.weights}
 
+    def save_slots(self) -> Weights:
+        """A copy of what the client optimizer remembers; empty for SGD."""
+        if not self.manifest.slots:
+            return {}
+        outputs = self._run_plain(contract.SAVE_SLOTS)
+        return {spec.name: outputs[spec.name] for spec in self.manifest.slots}
+
+    def restore_slots(self, slots: Weights) -> None:
+        """Goes on with a stopped adaptation; after `restore`, which zeroes the slots.
+
+        Raises:
+            StateError: they are not of this artifact's optimizer.
+        """
+        check(slots, self.manifest.slots)
+        if slots:
+            arrays = {name: np.asarray(s, np.float32) for name, s in slots.items()}
+            self._interpreter.run(contract.RESTORE_SLOTS, **arrays)
+
     def restore(self, weights: Weights) -> None:
-        """Makes these weights the live ones.
+        """Makes these weights the live ones; an adaptation may start from them.
 
         Raises:
             StateError: they are not of this artifact's model.
@@ -116,6 +162,14 @@ class Session:
         """Appends rows of zeros up to the batch size."""
         missing = self.manifest.batch_size - len(rows)
         return np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
+
+
+def answer_shape(manifest: Manifest) -> tuple[int, ...]:
+    """Of one example's answer: classes, of each step of a sequence."""
+    shape = manifest.labels.shape
+    if not manifest.labels.are_classes:
+        return shape
+    return (*shape, len(manifest.classes))
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -33,7 +33,9 @@ class SplitInterpreter:
         self._plain = plain
         self._load_trainer = load_trainer
         self._trainer: LoadedInterpreter | None = None
-        self._holder = plain  # Of the live weights.
+        # Where the live weights are: not yet in the trainer, or not yet in the other.
+        self._trainer_is_behind = True
+        self._plain_is_behind = False
 
     def inputs(self, signature: str) -> list[str]:
         """See `LoadedInterpreter.inputs`."""
@@ -43,15 +45,28 @@ class SplitInterpreter:
         """See `LoadedInterpreter.run`."""
         if signature == contract.TRAIN:
             self._trainer = self._trainer or self._load_trainer()
-            self._hand_over(self._trainer)
-        else:
-            self._hand_over(self._plain)
-        return self._holder.run(signature, **inputs)
+            if self._trainer_is_behind:
+                _copy(self._plain, self._trainer)
+            self._trainer_is_behind, self._plain_is_behind = False, True
+            return self._trainer.run(signature, **inputs)
+        if self._trainer and self._plain_is_behind:
+            _copy(self._trainer, self._plain)
+            self._plain_is_behind = False
+        if signature in _CHANGING:
+            self._trainer_is_behind = True
+        return self._plain.run(signature, **inputs)
 
-    def _hand_over(self, taker: LoadedInterpreter) -> None:
-        """Copies the live weights to where the next signature runs."""
-        if taker is not self._holder:
-            (unused,) = self._holder.inputs(contract.SAVE)
-            weights = self._holder.run(contract.SAVE, **{unused: np.zeros(1, np.int32)})
-            taker.run(contract.RESTORE, **weights)
-            self._holder = taker
+
+_CHANGING = (contract.RESTORE, contract.RESET, contract.RESTORE_SLOTS)
+# Saving, and what brings it back: weights first, since that zeroes the slots.
+_STATE = (
+    (contract.SAVE, contract.RESTORE),
+    (contract.SAVE_SLOTS, contract.RESTORE_SLOTS),
+)
+
+
+def _copy(giver: LoadedInterpreter, taker: LoadedInterpreter) -> None:
+    for save, restore in _STATE:
+        if giver.has(save):
+            (unused,) = giver.inputs(save)
+            taker.run(restore, **giver.run(save, **{unused: np.zeros(1, np.int32)}))

@@ -11,13 +11,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from fedp.device_runtime import contract
+from fedp.device_runtime import artifact_file, contract
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.whole_file import write_whole
-from fedp.export import conversion, flatbuffer
+from fedp.export import constants, conversion, flatbuffer
+from fedp.export.device_optimizers import device_optimizer
+from fedp.export.losses import Loss, loss_for
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
-from fedp.export.signatures import ArtifactModule
+from fedp.export.reference import Reference, random_batches
+from fedp.export.rounding import rounded
+from fedp.export.signatures import ArtifactModule, weight_specs
+from fedp.export.trainable import Parts, parts_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +40,35 @@ class Export:
     parity: list[Parity]
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """How a model is to train on devices.
+
+    Attributes:
+        batch_size: of a training step; the file takes any batch.
+        fixed_batch: it takes that batch alone, for hosts that need fixed shapes.
+        client_optimizer: "sgd", "momentum" or "adam".
+        optimizer_settings: its constants, where they are not the defaults.
+        initial_weights: how the file holds them: "float32", or "float16" in half the
+            bytes.
+        policy: how devices adapt and decide, and what trains.
+    """
+
+    batch_size: int = 20
+    fixed_batch: bool = False
+    client_optimizer: str = "sgd"
+    optimizer_settings: dict[str, float] = dataclasses.field(default_factory=dict)
+    initial_weights: str = "float32"
+    policy: contract.Policy = contract.Policy()
+
+
 def export_model(
     model: tf.keras.Model,
     *,
     name: str,
     classes: Sequence[str],
-    loss: Callable[..., tf.Tensor],
-    ends_in_softmax: bool,
-    batch_size: int = 20,
-    policy: contract.Policy | None = None,
+    loss: str = contract.CROSS_ENTROPY,
+    target: Target | None = None,
     client_split: dict[str, Any] | None = None,
     provenance: dict[str, Any] | None = None,
     parity_steps: int = 10,
@@ -53,13 +78,12 @@ def export_model(
     """Turns a trained Keras model into an artifact that trains on a device.
 
     Args:
-        model: one float32 input [n, ...], one output [n, C].
+        model: functional or Sequential; one float32 or int32 input [n, ...], one
+            output [n, ..., C]: logits or probabilities.
         name: the builder's name, for people.
         classes: label of each of the C classes.
-        loss: (labels int32 [n], output [n, C]) to per-example loss [n].
-        ends_in_softmax: the output is probabilities, not logits.
-        batch_size: of a training step on the device; the file takes any batch.
-        policy: how devices adapt and decide.
+        loss: one of `contract.LOSSES`.
+        target: how it is to train.
         client_split: `ClientSplit` fields, so that an evaluation knows whom to spare.
         provenance: where the weights come from.
         parity_steps: training steps compared with TensorFlow.
@@ -70,40 +94,96 @@ def export_model(
         ExportError: an op has no lowering, or the file does not compute what
             TensorFlow computes.
     """
-    policy = policy or contract.Policy()
-    report("lowering and converting the training graph")
-    module = ArtifactModule(model, loss, ends_in_softmax)
-    content = conversion.convert(module)
-    manifest = contract.Manifest(
-        model=name,
-        input_shape=tuple(model.input_shape[1:]),
-        batch_size=batch_size,
-        classes=tuple(classes),
-        weights=tuple(
-            contract.WeightSpec(f"w{i}", v.name, tuple(v.shape))
-            for i, v in enumerate(model.trainable_variables)
-        ),
-        policy=policy,
-        client_split=client_split or {},
-        provenance={**(provenance or {}), "versions": _versions()},
-        ops=flatbuffer.operators(content),
-    )
-    report(f"comparing {parity_steps} steps with TensorFlow")
-    parity = check_parity(
-        model,
-        loss,
-        content,
-        manifest,
-        steps=parity_steps,
-        learning_rate=policy.learning_rate,
-        seed=seed,
-    )
+    target = target or Target()
+    rule = loss_for(model, loss)
+    if len(classes) != rule.classes:
+        raise ExportError(
+            f"{len(classes)} class labels for a model with {rule.classes}: give one "
+            "label a class"
+        )
+    with rounded(model, target.initial_weights):
+        report("lowering and converting the training graph")
+        parts = parts_of(model, target.policy.trainable)
+        content, manifest = _convert(parts, rule, target)
+        manifest = dataclasses.replace(
+            manifest,
+            model=name,
+            classes=tuple(classes),
+            client_split=client_split or {},
+            provenance={**(provenance or {}), "versions": _versions()},
+        )
+        report(f"comparing {parity_steps} steps with TensorFlow")
+        parity = _proof(parts, rule, content, manifest, parity_steps, seed)
     manifest = dataclasses.replace(
         manifest, parity={p.interpreter: p.to_json() for p in parity}
     )
     content = flatbuffer.embed(content, manifest)
-    begin, end = contract.find_manifest(content)
+    begin, end = artifact_file.find_manifest(content)
     return Export(content, contract.Manifest.from_json(content[begin:end]), parity)
+
+
+def _convert(
+    parts: Parts, loss: Loss, target: Target
+) -> tuple[bytes, contract.Manifest]:
+    """The file, and what can be said of it without knowing where it comes from."""
+    optimizer = device_optimizer(target.client_optimizer, target.optimizer_settings)
+    batch = target.batch_size if target.fixed_batch else None
+    content = conversion.convert(ArtifactModule(parts, loss, optimizer, batch))
+    content = constants.shrink(content, halves=target.initial_weights == "float16")
+    specs = weight_specs(parts)
+    manifest = contract.Manifest(
+        model="",
+        classes=(),
+        labels=loss.labels,
+        weights=specs,
+        slots=optimizer.slots(specs),
+        batch_size=target.batch_size,
+        fixed_batch=target.fixed_batch,
+        client_optimizer=optimizer.name,
+        optimizer_settings=optimizer.settings,
+        initial_weights=target.initial_weights,
+        policy=target.policy,
+        ops=flatbuffer.operators(content),
+        **_of_model(parts),
+    )
+    return content, manifest
+
+
+def _of_model(parts: Parts) -> dict[str, Any]:
+    """Manifest fields that say what the model takes, and what of it is frozen."""
+    model = parts.model
+    tokens = model.inputs[0].dtype.is_integer
+    embeddings = [
+        layer.input_dim
+        for layer in model.submodules
+        if isinstance(layer, tf.keras.layers.Embedding)
+    ]
+    return {
+        "input_shape": tuple(model.input_shape[1:]),
+        "input_dtype": "int32" if tokens else "float32",
+        "tokens": min(embeddings, default=2) if tokens else 0,
+        "frozen": tuple(v.name for v in parts.frozen),
+        "features_shape": parts.features_shape,
+    }
+
+
+def _proof(
+    parts: Parts,
+    loss: Loss,
+    content: bytes,
+    manifest: contract.Manifest,
+    steps: int,
+    seed: int,
+) -> list[Parity]:
+    reference = Reference(
+        parts,
+        loss,
+        manifest.policy.learning_rate,
+        manifest.client_optimizer,
+        manifest.optimizer_settings,
+    )
+    batches = random_batches(manifest, steps, seed)
+    return check_parity(reference, content, manifest, batches)
 
 
 def check_place(out: pathlib.Path) -> None:

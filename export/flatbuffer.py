@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-from fedp.device_runtime import contract
+from fedp.device_runtime import artifact_file, contract
 from fedp.device_runtime.errors import ExportError
 
 _ALIGNMENT = 16  # schema.fbs: Buffer.data is force_align: 16
@@ -27,7 +27,7 @@ def operators(content: bytes) -> dict[str, int]:
     Raises:
         ExportError: one is custom or Flex, so a stock runtime could not run it.
     """
-    model = _load(content)
+    model = load(content)
     counts: collections.Counter[str] = collections.Counter()
     for graph in model.subgraphs:
         for operator in graph.operators:
@@ -45,7 +45,7 @@ def operators(content: bytes) -> dict[str, int]:
 
 def embed(content: bytes, manifest: contract.Manifest) -> bytes:
     """Puts the manifest into the file, with the hash of the whole."""
-    model = _load(content)
+    model = load(content)
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(manifest.to_json(), np.uint8)
     entry = schema.MetadataT()
@@ -55,14 +55,17 @@ def embed(content: bytes, manifest: contract.Manifest) -> bytes:
         m for m in model.metadata or [] if m.name != contract.MANIFEST_METADATA.encode()
     ] + [entry]
     model.description = b"fedp artifact: trainable signatures, builtin ops only"
-    packed = _pack(model)
-    begin, _ = contract.find_manifest(packed)
-    hashed = dataclasses.replace(manifest, sha256=contract.file_hash(packed, begin))
+    packed = pack(model)
+    begin, _ = artifact_file.find_manifest(packed)
+    hashed = dataclasses.replace(
+        manifest, sha256=artifact_file.file_hash(packed, begin)
+    )
     text = hashed.to_json()
     return packed[:begin] + text + packed[begin + len(text) :]
 
 
-def _load(content: bytes) -> Any:
+def load(content: bytes) -> Any:
+    """The file as the schema's objects."""
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
 
 
@@ -70,8 +73,8 @@ def _bytes(buffer: Any) -> bytes:
     return np.asarray(buffer.data, np.uint8).tobytes()
 
 
-def _pack(model: Any) -> bytes:
-    """Serialises, with constants aligned as the schema asks.
+def pack(model: Any) -> bytes:
+    """Serialises such objects, with constants aligned as the schema asks.
 
     The generated Python ignores `force_align`, so buffers pack themselves here.
     """

@@ -18,15 +18,13 @@ def export_builtin_model(name: str, folder: pathlib.Path) -> pathlib.Path:
     """Exports an untrained builtin model; weights are the same in every session."""
     pytest.importorskip("tensorflow", reason="exporting needs the training install")
     from fedp.export.exporter import export_model, write_artifact
-    from fedp.training.models import build_model, ends_in_softmax, loss_fn
+    from fedp.training.models import build_model
 
     model = build_model(name, (28, 28, 1), len(CLASSES), seed=0)
     export = export_model(
         model,
         name=name,
         classes=CLASSES,
-        loss=loss_fn(model),
-        ends_in_softmax=ends_in_softmax(model),
         client_split=SPLIT,
         provenance={"data": "none"},
     )

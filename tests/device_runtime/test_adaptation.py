@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
-from fedp.device_runtime.contract import Policy, read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import FedpError
 from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.session import Session

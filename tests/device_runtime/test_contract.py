@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedp.device_runtime import contract
+from fedp.device_runtime import artifact_file
 from fedp.device_runtime.contract import Manifest, Policy, WeightSpec
 from fedp.device_runtime.errors import ArtifactError
 
@@ -60,19 +60,20 @@ def flatbuffer(manifest: bytes, name: bytes = b"fedp_manifest") -> bytes:
 
 def sealed(manifest: bytes) -> bytes:
     content = bytearray(flatbuffer(manifest))
-    begin, _ = contract.find_manifest(bytes(content))
-    digest = contract.file_hash(bytes(content), begin)
+    begin, _ = artifact_file.find_manifest(bytes(content))
+    digest = artifact_file.file_hash(bytes(content), begin)
     content[begin + 11 : begin + 75] = digest.encode()
     return bytes(content)
 
 
+BLANK = b'{"sha256":"%s","signature":"%s"' % (b"0" * 64, b"0" * 128)
 GOOD = sealed(MANIFEST.to_json())
 
 
 def read(tmp_path: pathlib.Path, content: bytes) -> Manifest:
     path = tmp_path / "m.tflite"
     path.write_bytes(content)
-    return contract.read_artifact(path)[0]
+    return artifact_file.read_artifact(path)[0]
 
 
 def test_round_trip(tmp_path: pathlib.Path) -> None:
@@ -82,7 +83,7 @@ def test_round_trip(tmp_path: pathlib.Path) -> None:
 
 
 def test_exported_artifact(mlp_artifact: pathlib.Path) -> None:
-    manifest, content = contract.read_artifact(mlp_artifact)
+    manifest, content = artifact_file.read_artifact(mlp_artifact)
     assert content == mlp_artifact.read_bytes()
     assert manifest.input_shape == (28, 28, 1) and len(manifest.classes) == 62
 
@@ -105,9 +106,9 @@ def test_exported_artifact(mlp_artifact: pathlib.Path) -> None:
             + u32(0),
             "no fedp manifest",
         ),
-        (sealed(b'{"sha256":"%s"}' % (b"0" * 64)), "manifest cannot be read"),
-        (sealed(b'{"sha256":"%s", [' % (b"0" * 64)), "manifest cannot be read"),
-        (sealed(dataclasses.replace(MANIFEST, contract=2).to_json()), "contract 2"),
+        (sealed(BLANK + b"}"), "manifest cannot be read"),
+        (sealed(BLANK + b", ["), "manifest cannot be read"),
+        (sealed(dataclasses.replace(MANIFEST, contract=3).to_json()), "contract 3"),
     ],
 )
 def test_not_an_artifact(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
@@ -119,22 +120,22 @@ def test_not_an_artifact(tmp_path: pathlib.Path, content: bytes, message: str) -
 
 def test_no_such_file(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ArtifactError, match="No such file"):
-        contract.read_artifact(tmp_path / "none.tflite")
+        artifact_file.read_artifact(tmp_path / "none.tflite")
     with pytest.raises(ArtifactError, match="Is a directory"):
-        contract.read_artifact(tmp_path)
+        artifact_file.read_artifact(tmp_path)
 
 
 def test_every_flipped_bit_is_found() -> None:
-    begin, _ = contract.find_manifest(GOOD)
+    begin, _ = artifact_file.find_manifest(GOOD)
     for at in range(len(GOOD)):
         changed = bytearray(GOOD)
         changed[at] ^= 1 << (at % 8)
         try:
-            start, end = contract.find_manifest(bytes(changed))
+            start, end = artifact_file.find_manifest(bytes(changed))
             stored = changed[start + 11 : start + 75].decode()
         except ArtifactError:
             continue
-        assert stored != contract.file_hash(bytes(changed), start)
+        assert stored != artifact_file.file_hash(bytes(changed), start)
 
 
 def test_flipped_byte_of_an_exported_file(
@@ -162,7 +163,7 @@ def test_any_bytes_are_an_artifact_error(
         changed[at : at + len(new)] = new
     content = bytes(changed[:cut])
     try:
-        begin, end = contract.find_manifest(content)
+        begin, end = artifact_file.find_manifest(content)
         Manifest.from_json(content[begin:end])
     except ArtifactError as error:
         assert "\n" not in str(error)

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from fedp.device_runtime.contract import read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.errors import ArtifactError, MissingDependencyError
 from fedp.device_runtime.interpreter import available_interpreters, load_interpreter
 
@@ -91,7 +91,7 @@ def test_stderr_stays_clean_and_whole(kind: str, mlp_artifact: pathlib.Path) -> 
     done = run_python(
         """
         import os, sys, threading
-        from fedp.device_runtime.contract import read_artifact
+        from fedp.device_runtime.artifact_file import read_artifact
         from fedp.device_runtime.session import Session
         import numpy as np
         manifest, content = read_artifact(sys.argv[2])
@@ -142,7 +142,7 @@ def test_signatures_in_turn_do_not_corrupt_memory(
             textwrap.dedent("""
                 import sys
                 import numpy as np
-                from fedp.device_runtime.contract import read_artifact
+                from fedp.device_runtime.artifact_file import read_artifact
                 from fedp.device_runtime.session import Session
                 manifest, content = read_artifact(sys.argv[2])
                 session = Session.open(manifest, content, sys.argv[1])

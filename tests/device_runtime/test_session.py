@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from fedp.device_runtime.contract import Manifest, read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import ArtifactError, StateError
 from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.interpreter import available_interpreters

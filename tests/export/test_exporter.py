@@ -6,27 +6,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fedp.device_runtime import contract
+from fedp.device_runtime import artifact_file
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.session import Session
 from fedp.export import flatbuffer
-from fedp.export.exporter import export_model, write_artifact
+from fedp.export.exporter import Target, export_model, write_artifact
 from fedp.export.lowering.table import LOWERINGS
 from fedp.export.parity import WeightParity
-from fedp.training.models import build_model, ends_in_softmax, loss_fn
+from fedp.training.models import build_model
 
 layers = tf.keras.layers
 
 
-def export(model: tf.keras.Model, **kwargs):
+def export(model: tf.keras.Model, parity_steps: int = 3, **target):
     return export_model(
         model,
         name="test",
         classes=[str(c) for c in range(model.output_shape[1])],
-        loss=loss_fn(model),
-        ends_in_softmax=ends_in_softmax(model),
-        batch_size=8,
-        **kwargs,
+        target=Target(batch_size=8, **target),
+        parity_steps=parity_steps,
     )
 
 
@@ -41,13 +39,13 @@ def open_session(done, kind: str | None = None) -> Session:
 
 
 def test_artifact_holds_the_weights_once(cnn_artifact):
-    manifest, content = contract.read_artifact(cnn_artifact)
+    manifest, content = artifact_file.read_artifact(cnn_artifact)
     weights = sum(4 * int(np.prod(w.shape)) for w in manifest.weights)
     assert weights <= len(content) <= 1.03 * weights + 150_000
 
 
 def test_every_op_is_builtin_and_listed(cnn_artifact):
-    manifest, content = contract.read_artifact(cnn_artifact)
+    manifest, content = artifact_file.read_artifact(cnn_artifact)
     assert flatbuffer.operators(content) == manifest.ops
     assert {"BATCH_MATMUL", "ASSIGN_VARIABLE", "CALL_ONCE"} <= set(manifest.ops)
     assert not any("FLEX" in op.upper() or "CUSTOM" in op for op in manifest.ops)

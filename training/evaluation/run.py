@@ -8,7 +8,8 @@ import pathlib
 import time
 from typing import Any
 
-from fedp.device_runtime.contract import Manifest, read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import ArtifactError, DataError
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.training.data import ClientSplit, FederatedData, choose_clients, open_data

@@ -8,16 +8,22 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedp.device_runtime.contract import CROSS_ENTROPY
 from fedp.device_runtime.errors import ExportError
+from fedp.export.losses import loss_for
 from fedp.export.lowering.rewrite import rewrite
 from fedp.export.lowering.table import BUILTIN
 from fedp.export.signatures import train_graph
+from fedp.export.trainable import parts_of
 
 layers = tf.keras.layers
 
 
-def loss(y, logits):
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+ONE = tf.ones([1])
+
+
+def graph_of(model: tf.keras.Model):
+    return train_graph(parts_of(model), loss_for(model, CROSS_ENTROPY))
 
 
 def compare(model: tf.keras.Model, x: np.ndarray, weight=None) -> set[str]:
@@ -28,19 +34,19 @@ def compare(model: tf.keras.Model, x: np.ndarray, weight=None) -> set[str]:
     random = np.random.default_rng(1)
     y = random.integers(0, model.output_shape[1], len(x)).astype(np.int32)
     weight = np.ones(len(x), np.float32) if weight is None else weight
-    graph = train_graph(model, loss)
+    graph = graph_of(model)
     variables = model.trainable_variables
 
     @tf.function(autograph=False)
     def lowered(x, y, weight, *values):
         named = {id(v.handle): value for v, value in zip(variables, values)}
-        return rewrite(graph, [x, y, weight], named)
+        return rewrite(graph, [x, y, weight, ONE], named)
 
     values = [tf.constant(v.numpy()) for v in variables]
     inputs = [tf.constant(x), tf.constant(y), tf.constant(weight)]
     specs = [tf.TensorSpec([None, *x.shape[1:]]), tf.TensorSpec([None], tf.int32)]
     concrete = lowered.get_concrete_function(*specs, tf.TensorSpec([None]), *values)
-    for expected, found in zip(graph(*inputs), concrete(*inputs, *values)):
+    for expected, found in zip(graph(*inputs, ONE), concrete(*inputs, *values)):
         scale = max(float(np.abs(expected).max()), 1e-6)
         np.testing.assert_allclose(found, expected, atol=1e-5 * scale, rtol=0)
     return {op.type for op in concrete.graph.get_operations()}
@@ -117,18 +123,18 @@ def test_examples_of_weight_zero_count_for_nothing():
     weight = np.array([1, 0.5, 1, 0, 0, 0], np.float32)
     compare(model, images(), weight)
 
-    graph = train_graph(model, loss)
+    graph = graph_of(model)
     y = np.array([0, 1, 2, 3, 4, 0], np.int32)
-    part = graph(*map(tf.constant, (images()[:3], y[:3], weight[:3])))
-    whole = graph(*map(tf.constant, (images(), y, weight)))
+    part = graph(*map(tf.constant, (images()[:3], y[:3], weight[:3])), ONE)
+    whole = graph(*map(tf.constant, (images(), y, weight)), ONE)
     for a, b in zip(part, whole):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_batch_of_padding_alone_moves_nothing():
-    graph = train_graph(network(layers.Conv2D(2, 3)), loss)
+    graph = graph_of(network(layers.Conv2D(2, 3)))
     inputs = [images(), np.zeros(6, np.int32), np.zeros(6, np.float32)]
-    assert all(not np.any(t) for t in graph(*map(tf.constant, inputs)))
+    assert all(not np.any(t) for t in graph(*map(tf.constant, inputs), ONE))
 
 
 @pytest.mark.parametrize(

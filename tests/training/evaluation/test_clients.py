@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fedp.device_runtime.adaptation import adapt
-from fedp.device_runtime.contract import read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.errors import DataError
 from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.personalizer import Personalizer, split_hold_out

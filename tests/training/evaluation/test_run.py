@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 
-from fedp.device_runtime.contract import read_artifact
+from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.errors import DataError, FedpError
 from fedp.training.data import ClientSplit, open_data
 from fedp.training.evaluation import evaluate, evaluate_clients, read_clients_csv
