@@ -84,8 +84,8 @@ def adapt(
 
     Args:
         session: holds the weights; the caller restores them after a "loss" stop.
-        x: inputs, float32 [n, *input_shape].
-        y: labels, int32 [n].
+        x: what `Session.features` gave, [n, ...].
+        y: labels [n, *label_shape].
         policy: learning rate and local epochs.
         batch_size: examples a step, at most the artifact's.
         budget: when to stop earlier.

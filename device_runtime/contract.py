@@ -188,7 +188,7 @@ class Manifest:
                     f"{CONTRACT_VERSION}: install the fedp release it was exported with"
                 )
             labels, features = fields.pop("labels"), fields.pop("features_shape")
-            lists = {
+            lists: dict[str, Any] = {
                 name: tuple(fields.pop(name))
                 for name in ("input_shape", "classes", "frozen", "notes")
             }

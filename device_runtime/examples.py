@@ -1,4 +1,4 @@
-"""Examples as a model takes them: float32 inputs in its shape, int32 labels."""
+"""Examples as a model takes them: inputs and labels in its shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,43 @@ import zlib
 
 import numpy as np
 
+from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import DataError
 
 
-def as_examples(
-    x: np.ndarray, y: np.ndarray, input_shape: tuple[int, ...], classes: int
+def examples_for(
+    x: np.ndarray, y: np.ndarray, manifest: Manifest
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Brings inputs and labels to float32 [n, *input_shape] and int32 [n].
+    """Brings inputs and labels to what an artifact's signatures take.
 
     A client without data is no mistake: with n = 0 on both sides, any shape will do.
 
     Raises:
-        DataError: see `as_model_input` and `as_labels`.
+        DataError: see `inputs_for`, `as_labels` and `as_numbers`.
     """
     x, y = _as_array(x, "x"), _as_array(y, "y")
+    labels = manifest.labels
     if x.shape[:1] == y.shape[:1] == (0,):
-        return np.zeros((0, *input_shape), np.float32), np.zeros(0, np.int32)
-    inputs = as_model_input(x, input_shape)
-    return inputs, as_labels(y, classes, len(inputs))
+        inputs = np.zeros((0, *manifest.input_shape), manifest.input_dtype)
+        return inputs, np.zeros((0, *labels.shape), labels.dtype)
+    inputs = inputs_for(x, manifest)
+    if not labels.are_classes:
+        return inputs, as_numbers(y, (len(inputs), *labels.shape))
+    # A sequence may be shorter than the model: its steps without a label have -1.
+    lowest = -1 if labels.shape else 0
+    classes = len(manifest.classes)
+    return inputs, as_labels(y, classes, (len(inputs), *labels.shape), lowest)
+
+
+def inputs_for(x: np.ndarray, manifest: Manifest) -> np.ndarray:
+    """Brings inputs to the artifact's dtype, [n, *input_shape].
+
+    Raises:
+        DataError: see `as_model_input` and `as_tokens`.
+    """
+    if manifest.input_dtype == "int32":
+        return as_tokens(x, manifest.input_shape, manifest.tokens)
+    return as_model_input(x, manifest.input_shape)
 
 
 def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
@@ -46,6 +65,33 @@ def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
         raise DataError(
             f"x has dtype {x.dtype}; allowed are uint8 (0..255) and float32: convert it"
         )
+    x = _shaped(x, input_shape)
+    if not np.isfinite(x).all():
+        bad = int((~np.isfinite(x.reshape(len(x), -1)).all(axis=1)).argmax())
+        raise DataError(f"x holds NaN or Inf, first in example {bad}: remove it")
+    return x
+
+
+def as_tokens(x: np.ndarray, input_shape: tuple[int, ...], tokens: int) -> np.ndarray:
+    """Brings tokens to int32 [n, *input_shape] and checks that each is known.
+
+    Raises:
+        DataError: another shape or dtype, or a token out of range.
+    """
+    x = _as_array(x, "x")
+    if x.dtype.kind not in "iu":
+        raise DataError(f"x has dtype {x.dtype}; tokens are integers: convert them")
+    x = _shaped(x, input_shape)
+    wrong = (x < 0) | (x >= tokens)
+    if wrong.any():
+        raise DataError(
+            f"token {x[wrong][0]} of example {int(np.argwhere(wrong)[0][0])} is out of "
+            f"range; allowed are 0..{tokens - 1}"
+        )
+    return x.astype(np.int32)
+
+
+def _shaped(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
     if x.shape[1:] + (1,) == tuple(input_shape):
         x = x[..., np.newaxis]
     if x.ndim == 0 or x.shape[1:] != tuple(input_shape):
@@ -54,34 +100,54 @@ def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
             f"{['n', *input_shape]}".replace("'", "")
             + ": reshape the examples"
         )
-    if not np.isfinite(x).all():
-        bad = int((~np.isfinite(x.reshape(len(x), -1)).all(axis=1)).argmax())
-        raise DataError(f"x holds NaN or Inf, first in example {bad}: remove it")
     return x
 
 
-def as_labels(y: np.ndarray, classes: int, examples: int) -> np.ndarray:
-    """Brings labels to int32 [n] and checks that each is in 0..classes-1.
+def as_labels(
+    y: np.ndarray, classes: int, shape: tuple[int, ...], lowest: int = 0
+) -> np.ndarray:
+    """Brings labels to int32 of this shape; each is in lowest..classes-1.
 
     Raises:
-        DataError: another length, dtype, or a label out of range.
+        DataError: another shape, dtype, or a label out of range.
     """
-    y = _as_array(y, "y")
-    if y.ndim != 1 or len(y) != examples:
-        raise DataError(
-            f"y has shape {list(y.shape)} for {examples} examples; one label an "
-            f"example is needed, shape [{examples}]"
-        )
+    y = _labelled(y, shape)
     if y.dtype.kind not in "iu":
         raise DataError(f"y has dtype {y.dtype}; labels are integers: convert them")
-    wrong = (y < 0) | (y >= classes)
+    wrong = (y < lowest) | (y >= classes)
     if wrong.any():
-        at = int(wrong.argmax())
         raise DataError(
-            f"label {y[at]} of example {at} is out of range; allowed are "
-            f"0..{classes - 1}"
+            f"label {y[wrong][0]} of example {int(np.argwhere(wrong)[0][0])} is out of "
+            f"range; allowed are {lowest}..{classes - 1}"
         )
     return y.astype(np.int32)
+
+
+def as_numbers(y: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Brings the numbers of a regression to float32 of this shape.
+
+    Raises:
+        DataError: another shape or dtype, or values that are not finite.
+    """
+    y = _labelled(y, shape)
+    if y.dtype.kind not in "iuf":
+        raise DataError(f"y has dtype {y.dtype}; numbers are needed: convert it")
+    with np.errstate(over="ignore"):
+        y = y.astype(np.float32)
+    if not np.isfinite(y).all():
+        raise DataError("y holds NaN or Inf: remove those examples")
+    return y
+
+
+def _labelled(y: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    y = _as_array(y, "y")
+    if y.shape != shape:
+        what = "one label" if len(shape) == 1 else f"labels of shape {list(shape[1:])}"
+        raise DataError(
+            f"y has shape {list(y.shape)} for {shape[0]} examples; {what} an example "
+            f"is needed, shape {list(shape)}"
+        )
+    return y
 
 
 def _as_array(values: np.ndarray, name: str) -> np.ndarray:

@@ -22,7 +22,7 @@ class Score(NamedTuple):
 
     Attributes:
         losses: log loss of each example, float32 [n].
-        correct: whether its label is hit, bool [n].
+        correct: share of its labels that are hit, 0..1, float32 [n].
     """
 
     losses: np.ndarray
@@ -38,12 +38,14 @@ class Evidence:
         personalized: the adapted model on the same examples.
         examples: how many examples it was adapted on.
         finite: whether the training loss stayed a finite number.
+        classes: whether labels are classes, so that accuracy means something.
     """
 
     initial: Score
     personalized: Score
     examples: int
     finite: bool
+    classes: bool = True
 
     @property
     def hold_out(self) -> int:
@@ -88,11 +90,19 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
 
 def _compare(evidence: Evidence, margin: float) -> Decision:
     count = evidence.hold_out
-    before = int(evidence.initial.correct.sum())
-    after = int(evidence.personalized.correct.sum())
+    before = float(evidence.initial.correct.sum(dtype=np.float64))
+    after = float(evidence.personalized.correct.sum(dtype=np.float64))
     loss_before = float(evidence.initial.losses.mean(dtype=np.float64))
     loss_after = float(evidence.personalized.losses.mean(dtype=np.float64))
-    accuracy = f"hold-out accuracy went from {before}/{count} to {after}/{count}"
+    if not evidence.classes:
+        loss = f"hold-out loss went from {loss_before:.4f} to {loss_after:.4f}"
+        if loss_after < loss_before:
+            return Decision(True, loss)
+        return Decision(False, f"{loss}, which must fall")
+    # Sequences count by the share of their labels that is hit.
+    accuracy = (
+        f"hold-out accuracy went from {before:.4g}/{count} to {after:.4g}/{count}"
+    )
     loss = f"log loss from {loss_before:.4f} to {loss_after:.4f}"
     if after - before < margin * count - _ROUNDING * count:
         wanted = f"a gain of {margin:g} is needed" if margin else "it must not fall"

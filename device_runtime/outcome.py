@@ -24,7 +24,8 @@ class Outcome:
         personalized_accuracy: of the adapted model on the same examples.
         initial_loss: mean log loss of the initial model on the hold-out.
         personalized_loss: of the adapted model. Accuracies and losses are None where
-            they are not finite numbers, as on an empty hold-out.
+            they are not finite numbers, as on an empty hold-out, and accuracies where
+            labels are not classes.
         examples: how many examples the model was adapted on.
         hold_out: how many were held out.
         epochs: local epochs completed.
@@ -81,12 +82,13 @@ def describe(
     seconds: float,
 ) -> Outcome:
     """Puts an outcome together from what adaptation and guard say."""
+    classes = evidence.classes
     return Outcome(
         decision="keep" if decision.keep else "revert",
         reason=decision.reason,
         generation=generation,
-        initial_accuracy=_mean(evidence.initial.correct),
-        personalized_accuracy=_mean(evidence.personalized.correct),
+        initial_accuracy=_mean(evidence.initial.correct) if classes else None,
+        personalized_accuracy=_mean(evidence.personalized.correct) if classes else None,
         initial_loss=_mean(evidence.initial.losses),
         personalized_loss=_mean(evidence.personalized.losses),
         examples=evidence.examples,

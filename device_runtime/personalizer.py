@@ -14,7 +14,7 @@ from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import StateError
-from fedp.device_runtime.examples import as_examples, as_model_input
+from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session
@@ -92,15 +92,16 @@ class Personalizer:
             raise
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities of the live model, float32 [n, C].
+        """Answers of the live model, float32 [n, ..., C]: class probabilities.
 
         Args:
-            x: inputs, uint8 or float32 [n, *input_shape], see `as_model_input`.
+            x: inputs [n, *input_shape]: uint8 or float32, or integer tokens; see
+                `inputs_for`.
 
         Raises:
             DataError: x does not fit the model.
         """
-        inputs = as_model_input(x, self.manifest.input_shape)
+        inputs = inputs_for(x, self.manifest)
         with self._serving_lock:
             if self._serving is None:
                 raise StateError("this Personalizer is closed: open it again")
@@ -121,8 +122,8 @@ class Personalizer:
         finds it better than the initial one on that part; else the initial one does.
 
         Args:
-            x: inputs, uint8 or float32 [n, *input_shape]; n may be 0.
-            y: labels, integers [n].
+            x: inputs [n, *input_shape], as for `predict`; n may be 0.
+            y: labels [n, *label_shape]: integers, or numbers for a regression.
             budget: what the adaptation may cost.
             seed: of the hold-out and of the order of examples.
             on_epoch: told of every local epoch, see `adapt`.
@@ -132,12 +133,13 @@ class Personalizer:
             StateError: the result cannot be stored; what was live stays live.
         """
         started = time.monotonic()
-        classes = len(self.manifest.classes)
-        x, y = as_examples(x, y, self.manifest.input_shape, classes)
+        x, y = examples_for(x, y, self.manifest)
         with self._changing:
             policy = self.manifest.policy
             held, rest = split_hold_out(len(x), policy.hold_out, seed)
             session = self._session(None)
+            # What is frozen runs once an example, not once an epoch.
+            x = session.features(x)
             initial = Score(*session.evaluate(x[held], y[held]))
             adaptation = adapt(
                 session,
@@ -152,7 +154,13 @@ class Personalizer:
             personalized = Score(*session.evaluate(x[held], y[held]))
             weights = session.save()
             finite = adaptation.finite and all_finite(weights)
-            evidence = Evidence(initial, personalized, len(rest), finite)
+            evidence = Evidence(
+                initial,
+                personalized,
+                len(rest),
+                finite,
+                self.manifest.labels.are_classes,
+            )
             decision = decide(evidence, policy)
             generation = self._store_and_serve(weights, decision, evidence)
         seconds = time.monotonic() - started

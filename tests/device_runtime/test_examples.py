@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import DataError
 from fedp.device_runtime.examples import (
-    as_examples,
     as_labels,
     as_model_input,
+    examples_for,
     read_arrays,
 )
 
 SHAPE = (28, 28, 1)
+MANIFEST = Manifest("mlp", SHAPE, 20, tuple(map(str, range(62))), ())
 
 
 def test_uint8_is_scaled_and_gets_its_channel() -> None:
@@ -36,7 +38,7 @@ def test_no_examples() -> None:
 
 def test_a_client_without_data() -> None:
     for empty in ([], np.zeros((0, 28, 28)), np.zeros((0, 3), np.int64)):
-        x, y = as_examples(empty, [], SHAPE, 62)
+        x, y = examples_for(empty, [], MANIFEST)
         assert (x.shape, x.dtype, y.shape, y.dtype) == (
             (0, *SHAPE),
             np.float32,
@@ -49,7 +51,7 @@ def test_a_client_without_data() -> None:
 @pytest.mark.parametrize("y", [np.array(0), 0, None])
 def test_examples_without_a_length(x: np.ndarray, y: np.ndarray) -> None:
     with pytest.raises(DataError, match="shape|dtype"):
-        as_examples(x, y, SHAPE, 62)
+        examples_for(x, y, MANIFEST)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_values_that_are_not_finite(bad: float) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i4", np.uint64])
 def test_labels(dtype: str) -> None:
-    y = as_labels(np.array([0, 61], dtype), 62, 2)
+    y = as_labels(np.array([0, 61], dtype), 62, (2,))
     assert y.dtype == np.int32 and y.tolist() == [0, 61]
 
 
@@ -99,7 +101,7 @@ def test_labels(dtype: str) -> None:
 )
 def test_wrong_labels(y: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        as_labels(y, 62, 2)
+        as_labels(y, 62, (2,))
 
 
 def npz(compressed: bool) -> bytes:
@@ -145,6 +147,6 @@ def test_any_bytes_are_a_data_error(
         path.write_bytes(content[: int(cut * len(content))])
         try:
             x, y = read_arrays(path, "x", "y")
-            as_labels(y, 62, len(as_model_input(x, SHAPE)))
+            as_labels(y, 62, (len(as_model_input(x, SHAPE)),))
         except DataError as error:
             assert "\n" not in str(error)

@@ -215,12 +215,12 @@ def _check_x(archive: zipfile.ZipFile) -> tuple[int, ...]:
 def _labels(y: np.ndarray, classes: int, x_shape: tuple[int, ...]) -> np.ndarray:
     """Checks labels; in sequences, one for each step of x, -1 is allowed."""
     if y.ndim != 2 or y.shape != x_shape[:2] or y.dtype.kind not in "iu":
-        return as_labels(y, classes, x_shape[0])
+        return as_labels(y, classes, (x_shape[0],))
     flat = y.reshape(-1)
     labelled = flat != -1
     flat = np.where(labelled, flat, 0)
     try:
-        labels = as_labels(flat, classes, flat.size)
+        labels = as_labels(flat, classes, (flat.size,))
     except DataError as error:
         raise DataError(f"y, with {x_shape[1]} labels an example: {error}") from error
     return np.where(labelled, labels, -1).astype(np.int32).reshape(y.shape)

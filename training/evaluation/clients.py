@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fedp.device_runtime.examples import as_model_input
+from fedp.device_runtime.examples import inputs_for
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.training.data import Examples, open_data, split_examples
@@ -124,7 +124,7 @@ def evaluate_client(
     """
     device.reset()
     initial = _accuracy(device.predict(query.x), query.y)
-    unseen = as_model_input(query.x, device.manifest.input_shape)
+    unseen = inputs_for(query.x, device.manifest)
     curve = [initial]
 
     # Follows the model that adapts, also where the guard reverts it in the end.
@@ -147,4 +147,7 @@ def evaluate_client(
 
 
 def _accuracy(probabilities: np.ndarray, y: np.ndarray) -> float:
-    return float(np.mean(probabilities.argmax(axis=1) == y))
+    """Mean over examples of the share of labels that are hit; -1 is no label."""
+    hits = (probabilities.argmax(axis=-1) == y).reshape(len(y), -1)
+    labelled = (y >= 0).reshape(len(y), -1)
+    return float(np.mean(hits.sum(axis=1) / np.maximum(labelled.sum(axis=1), 1)))

@@ -120,6 +120,11 @@ def _check_fit(data: FederatedData, manifest: Manifest) -> None:
             f"{data.name} has examples of shape {list(shape)}, the artifact takes "
             f"{list(wanted)}: give data of that shape"
         )
+    if tuple(data.label_shape) != manifest.labels.shape:
+        raise DataError(
+            f"{data.name} has labels of shape {list(data.label_shape)}, the artifact "
+            f"takes {list(manifest.labels.shape)}: give data with such labels"
+        )
     if tuple(data.classes) != manifest.classes:
         raise DataError(
             f"{data.name} has {_few(data.classes)}, the artifact has "

@@ -107,7 +107,7 @@ def test_the_curve_follows_the_one_adaptation_that_the_device_runs(
 
     def measure(*_):
         hits = session.evaluate(as_model_input(query.x, (28, 28, 1)), query.y)[1]
-        accuracies.append(hits.mean())
+        accuracies.append(float(hits.mean(dtype=np.float64)))
 
     measure()
     policy = manifest.policy
