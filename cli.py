@@ -331,8 +331,26 @@ def _algorithm_2(short: dict[str, Any]) -> Any:
 @click.argument("run", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
 @click.option("--stage", help="Take the model after this stage. Default: the last.")
+@click.option(
+    "--fixed-batch",
+    is_flag=True,
+    help="One batch size alone, for hosts that need fixed shapes.",
+)
+@click.option(
+    "--initial-weights",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="float16 halves the file; what it costs in accuracy is printed.",
+)
 def export(
-    as_json: bool, seed: int, run: pathlib.Path, out: pathlib.Path, stage: str | None
+    as_json: bool,
+    seed: int,
+    run: pathlib.Path,
+    out: pathlib.Path,
+    stage: str | None,
+    fixed_batch: bool,
+    initial_weights: str,
 ) -> None:
     r"""Turn a run into one TFLite file that can train on a device, and prove it.
 
@@ -340,13 +358,15 @@ def export(
     Examples:
       fedp export run --out model.tflite
       fedp export run --stage fedavg --out before-fine-tuning.tflite
+      fedp export run --initial-weights float16 --out small.tflite
     """
     _quiet_tensorflow()
-    from fedp.export.exporter import check_place, write_artifact
+    from fedp.export.exporter import Target, check_place, write_artifact
     from fedp.export.from_run import export_run
 
     check_place(out)
-    done = export_run(run, stage=stage, seed=seed, report=_say)
+    target = Target(fixed_batch=fixed_batch, initial_weights=initial_weights)
+    done = export_run(run, stage=stage, target=target, seed=seed, report=_say)
     write_artifact(done.content, out)
     ops = sum(done.manifest.ops.values())
     result = {

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
 
 from fedp.device_runtime import contract
+from fedp.device_runtime.errors import FedpError
 from fedp.export.exporter import Export, Target, export_model
+from fedp.export.rounding_cost import rounding_cost
 from fedp.training.models import build_model
-from fedp.training.run_directory import load_run
+from fedp.training.run_directory import Run, load_run
 
 
 def export_run(
@@ -46,6 +51,10 @@ def export_run(
     stage = stage or config.stages[-1].name
     names = [s.name for s in config.stages]
     done = config.stages[: names.index(stage) + 1]
+    target = target or Target()
+    cost = {}
+    if target.initial_weights == "float16":
+        cost = _cost(model, run, report)
     policy = contract.Policy(
         learning_rate=config.client_learning_rate,
         epochs=config.personalization_epochs,
@@ -58,7 +67,7 @@ def export_run(
         classes=record.classes,
         # Stage 3 of Algorithm 2: the same client optimizer as in training.
         target=dataclasses.replace(
-            target or Target(),
+            target,
             batch_size=config.batch_size,
             client_optimizer=config.client_optimizer,
             optimizer_settings=settings,
@@ -73,7 +82,21 @@ def export_run(
             "rounds": sum(s.rounds for s in done),
             "seed": config.seed,
             "trained_with": record.versions,
+            **cost,
         },
         seed=seed,
         report=report,
     )
+
+
+def _cost(
+    model: tf.keras.Model, run: Run, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Tells what float16 costs, for people and for the manifest's provenance."""
+    try:
+        cost = rounding_cost(model, run)
+    except FedpError as error:
+        report(f"what float16 costs in accuracy is not known here: {error}")
+        return {}
+    report(str(cost))
+    return {"float16": dataclasses.asdict(cost)}
