@@ -19,6 +19,7 @@ import click
 from click.core import ParameterSource
 
 import fedp
+from fedp.device_runtime.contract import LOSSES
 from fedp.device_runtime.errors import FedpError
 from fedp.training.configuration import (
     ENGINES,
@@ -292,6 +293,14 @@ def _refuse_other_options(context: click.Context, flag: str, *allowed: str) -> N
             )
 
 
+def _refuse_options(context: click.Context, thing: str, *refused: str) -> None:
+    for parameter in context.command.params:
+        if parameter.name in refused and parameter.name in _given(context):
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot go with {thing}: leave it out"
+            )
+
+
 def _configuration(context: click.Context, seed: int, options: dict[str, Any]) -> Any:
     """Defaults, then the file's fields, then what stands on the command line."""
     from fedp.training.config_sources import parse_stage, read_config_file, stages_of
@@ -327,8 +336,12 @@ def _algorithm_2(short: dict[str, Any]) -> Any:
     return tuple(stage for stage in stages if stage.rounds)
 
 
+# Of `export`, for a model that no run of ours has trained.
+_KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
+
+
 @verb
-@click.argument("run", type=_PATH)
+@click.argument("run", type=_PATH, metavar="RUN|MODEL.keras")
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
 @click.option("--stage", help="Take the model after this stage. Default: the last.")
 @click.option(
@@ -343,7 +356,32 @@ def _algorithm_2(short: dict[str, Any]) -> Any:
     show_default=True,
     help="float16 halves the file; what it costs in accuracy is printed.",
 )
+@click.option(
+    "--loss",
+    type=click.Choice(LOSSES),
+    default=LOSSES[0],
+    show_default=True,
+    help="Of a Keras file's model.",
+)
+@click.option("--classes", help="Of a Keras file: labels, with commas between.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Of a training step, for a Keras file.",
+)
+@click.option(
+    "--client-optimizer",
+    type=click.Choice(OPTIMIZERS),
+    default="sgd",
+    show_default=True,
+    help="Inside the file, for a Keras file; a run has its own.",
+)
+@click.pass_context
 def export(
+    context: click.Context,
+    /,
     as_json: bool,
     seed: int,
     run: pathlib.Path,
@@ -351,22 +389,45 @@ def export(
     stage: str | None,
     fixed_batch: bool,
     initial_weights: str,
+    loss: str,
+    classes: str | None,
+    batch_size: int,
+    client_optimizer: str,
 ) -> None:
-    r"""Turn a run into one TFLite file that can train on a device, and prove it.
+    r"""Turn a run or a Keras model into a TFLite file that can train, and prove it.
 
     \b
     Examples:
       fedp export run --out model.tflite
       fedp export run --stage fedavg --out before-fine-tuning.tflite
       fedp export run --initial-weights float16 --out small.tflite
+      fedp export model.keras --classes walk,run,sit --out model.tflite
     """
     _quiet_tensorflow()
     from fedp.export.exporter import Target, check_place, write_artifact
+    from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
 
     check_place(out)
-    target = Target(fixed_batch=fixed_batch, initial_weights=initial_weights)
-    done = export_run(run, stage=stage, target=target, seed=seed, report=_say)
+    target = Target(
+        batch_size=batch_size,
+        client_optimizer=client_optimizer,
+        fixed_batch=fixed_batch,
+        initial_weights=initial_weights,
+    )
+    if run.suffix in SUFFIXES:
+        _refuse_options(context, "a Keras file", "stage")
+        done = export_keras(
+            run,
+            classes=classes.split(",") if classes else None,
+            loss=loss,
+            target=target,
+            seed=seed,
+            report=_say,
+        )
+    else:
+        _refuse_options(context, "a run, which has its own", *_KERAS_OPTIONS)
+        done = export_run(run, stage=stage, target=target, seed=seed, report=_say)
     write_artifact(done.content, out)
     ops = sum(done.manifest.ops.values())
     result = {
