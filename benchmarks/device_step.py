@@ -52,7 +52,7 @@ def _tables(
     """Runs one model's tasks and prints a table for each, with the JSON and faults."""
     write_work(folder, model, _LEARNING_RATE, given.seed)
     rows = _rows(given)
-    prepare(rows, folder)
+    prepare([row for row in rows if _tasks(given, row)], folder)
     results = []
     for task in given.tasks:
         training = task == "train"
@@ -60,13 +60,14 @@ def _tables(
         here = [
             Row(row.key, row.peer, row.python, row.installed, row.failure)
             for row in rows
-            if (row.peer.train if training else row.peer.predict)
+            if task in _tasks(given, row)
         ]
         busy = others_busy()
         measure(
             here,
             folder,
             task,
+            _title(model, task),
             core=given.core,
             check=_CHECKED_STEPS if training else 1,
             rounds=given.rounds,
@@ -83,6 +84,12 @@ def _tables(
         found = {"model": model, "task": task, "rows": report.as_json(here, judged)}
         results.append((found, report.faults(title, judged)))
     return results
+
+
+def _tasks(given: argparse.Namespace, row: Row) -> list[str]:
+    """Those of the tasks asked for that a peer has a part in."""
+    trains, infers = row.peer.train is not None, row.peer.predict is not None
+    return [task for task in given.tasks if (trains if task == "train" else infers)]
 
 
 def _title(model: str, task: str) -> str:

@@ -58,6 +58,7 @@ def measure(
     rows: Sequence[Row],
     folder: pathlib.Path,
     task: str,
+    title: str,
     *,
     core: int,
     check: int,
@@ -71,6 +72,7 @@ def measure(
         rows: those that are not installed or have failed are left out.
         folder: of the work.
         task: see `device.worker`.
+        title: of the task, for people.
         core: that all of them run on.
         check: first calls, not timed, whose results are kept.
         rounds: of all rows.
@@ -96,7 +98,7 @@ def measure(
                 if answer := _ask(row, live, warm, calls):
                     row.rounds.append([1e3 * s for s in answer["seconds"]])
                     row.peak_bytes = answer["peak_bytes"]
-            print(f"{task}: round {number + 1} of {rounds}", file=sys.stderr)
+            print(f"{title}: round {number + 1} of {rounds}", file=sys.stderr)
     finally:
         for process in live.values():
             process.close()

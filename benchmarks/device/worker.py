@@ -51,7 +51,7 @@ def _call(peer: peers.Peer, work: Work, task: str) -> Callable[[], Any]:
     assert peer.predict is not None
     x = np.ascontiguousarray(work.x[0, : int(task)])
     predict = peer.predict(work, len(x))
-    return lambda: predict(x).tolist()
+    return lambda: predict(x)
 
 
 def _batches(work: Work) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -83,7 +83,7 @@ def _answers() -> Callable[[dict[str, Any]], None]:
     """Takes standard output for the answers, away from what libraries print."""
     pipe = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    return lambda value: print(json.dumps(value), file=pipe)
+    return lambda value: print(json.dumps(value, default=np.ndarray.tolist), file=pipe)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from device import layers
 from device.peer import Peer, Predict, Train
 from device.work import INFERENCES, Work
 
-# ONNX Runtime 1.19 reads no newer ones.
+# ONNX Runtime 1.19 reads IR up to 10, and its artifacts are in onnx's newest: an onnx
+# of its time is needed.
 _IR_VERSION, _OPSET = 8, 15
 
 
@@ -23,7 +24,6 @@ def prepare(work: Work) -> None:
     _without_torch()
     from onnxruntime.training import artifacts
 
-    # The loss takes logits; "n" lets it have its own name for the batch.
     model = _graph(work, work.y.shape[1], softmax=False)
     artifacts.generate_artifacts(
         model,
@@ -173,9 +173,10 @@ def _operator(layer: layers.Layer, before: layers.Shape) -> tuple[str, dict[str,
 
 PEER = Peer(
     "ONNX Runtime training",
-    ("onnxruntime-training", "numpy"),
-    "pip install onnxruntime-training==1.19.2 onnx 'numpy<2'",
+    ("onnxruntime-training-cpu", "numpy"),
+    "pip install onnxruntime-training-cpu==1.19.2 onnx==1.16.2 'numpy<2'",
     train,
     predict,
     prepare,
+    note="imported without PyTorch, which its training package does without",
 )
