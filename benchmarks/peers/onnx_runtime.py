@@ -178,5 +178,5 @@ PEER = Peer(
     train,
     predict,
     prepare,
-    note="imported without PyTorch, which its training package does without",
+    note="imported without PyTorch, which its training does not need",
 )

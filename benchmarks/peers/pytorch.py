@@ -98,5 +98,5 @@ PEER = Peer(
         "*/site-packages/triton/*",
         "*/torch/lib/lib*cuda*",
     ),
-    note="channels last; its size is without the CUDA files that PyPI's wheel brings",
+    note="channels last; PyPI's wheel brings CUDA: not in its size, but in its peak",
 )
