@@ -17,8 +17,9 @@ from device.rounds import Row
 REFERENCE, RIVAL = "native_tensorflow", "onnx_runtime"
 
 # Largest relative difference to the reference among the losses of the first steps.
-# Rounding alone makes 1e-6, one weight tensor that is not trained at least 5e-3.
-LOSS_TOLERANCE = 1e-3
+# Over all models, weights changed by 1e-7 made at most 3e-5 in TensorFlow itself, and
+# a single tensor that is not trained at least 1e-3, most of them 1e-2 and more.
+LOSS_TOLERANCE = 3e-4
 # Largest difference to the reference's class probabilities.
 OUTPUT_TOLERANCE = 1e-4
 
@@ -39,17 +40,18 @@ def judge(rows: Sequence[Row], training: bool) -> Judged:
     """Compares all rows' first results with the reference's."""
     measured = {row.key: row for row in rows if row.rounds}
     if REFERENCE not in measured:
-        raise SystemExit(f"{REFERENCE} failed: {[r.failure for r in rows]}")
+        failures = [row.failure for row in rows if row.key == REFERENCE]
+        raise SystemExit(
+            f"{REFERENCE}, which all are compared with, failed: {failures}"
+        )
     expected = np.array(measured[REFERENCE].check)
     right, wrong = {}, []
     for row in measured.values():
-        difference = np.abs(np.array(row.check) - expected)
-        largest = float(np.max(difference / expected if training else difference))
-        # Not <= so that NaN is wrong.
-        if not largest <= (LOSS_TOLERANCE if training else OUTPUT_TOLERANCE):
-            wrong.append((row, largest))
-        else:
+        largest = _difference(np.array(row.check), expected, training)
+        if largest <= (LOSS_TOLERANCE if training else OUTPUT_TOLERANCE):
             right[row.key] = row
+        else:  # or it is NaN
+            wrong.append((row, largest))
     return Judged(right, wrong)
 
 
@@ -83,9 +85,10 @@ def show(title: str, rows: Sequence[Row], judged: Judged, training: bool) -> Non
             print(f"{row.peer.name}: {row.peer.note}")
 
 
-def faults(title: str, judged: Judged) -> list[str]:
-    """What is wrong, a line each."""
-    return [
+def faults(title: str, rows: Sequence[Row], judged: Judged) -> list[str]:
+    """What is wrong or has failed, a line each."""
+    failed = [row for row in rows if row.failure]
+    return [f"{title}: {row.peer.name} failed: {row.failure}" for row in failed] + [
         f"{title}: {row.peer.name} differs from native TensorFlow by {largest:.1e}: "
         "it does not do the same work"
         for row, largest in judged.wrong
@@ -95,6 +98,14 @@ def faults(title: str, judged: Judged) -> list[str]:
 def as_json(rows: Sequence[Row], judged: Judged) -> dict[str, Any]:
     """A table's part of the JSON, by the rows' keys."""
     return {row.key: _as_json(row, judged) for row in rows}
+
+
+def _difference(found: np.ndarray, expected: np.ndarray, training: bool) -> float:
+    """The largest one: of losses as a share, of probabilities as it is."""
+    if found.shape != expected.shape:
+        return float("inf")
+    difference = np.abs(found - expected)
+    return float(np.max(difference / expected if training else difference))
 
 
 def _as_json(row: Row, judged: Judged) -> dict[str, Any]:
