@@ -7,7 +7,7 @@ speed drifts by more than they differ.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,6 +143,6 @@ def _line(row: Row, judged: Judged, training: bool) -> list[str]:
 
 def _spread(values: Iterable[float]) -> str:
     values = list(values)
-    digits: Callable[[float], str] = "{:.2f}".format
-    middle = digits(statistics.median(values))
-    return f"{middle} ({digits(min(values))} to {digits(max(values))})"
+    middle, least, most = statistics.median(values), min(values), max(values)
+    digits = ".2f" if middle >= 1 else ".3f"
+    return f"{middle:{digits}} ({least:{digits}} to {most:{digits}})"
