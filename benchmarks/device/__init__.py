@@ -1,0 +1,1 @@
+"""What `device_step.py` is made of; workers need of it NumPy alone."""

@@ -1,0 +1,1 @@
+"""One peer a file: a module here with a `PEER` is a row of `device_step.py`."""
