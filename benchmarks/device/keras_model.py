@@ -33,8 +33,7 @@ def keras_model(work: Work) -> Any:
 
 def artifact(work: Work) -> pathlib.Path:
     """What fedp's exporter makes of it."""
-    from fedp.export.exporter import export_model
-    from fedp.training.models import loss_fn
+    from fedp.export.exporter import Target, export_model
 
     path = work.folder / "fedp.tflite"
     if not path.exists():
@@ -43,9 +42,7 @@ def artifact(work: Work) -> pathlib.Path:
             model,
             name=work.model,
             classes=[str(label) for label in range(layers.CLASSES)],
-            loss=loss_fn(model),
-            ends_in_softmax=False,
-            batch_size=work.y.shape[1],
+            target=Target(batch_size=work.y.shape[1]),
             parity_steps=2,
         )
         path.write_bytes(exported.content)
