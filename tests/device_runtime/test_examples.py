@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedp.device_runtime.contract import Manifest
+from fedp.device_runtime.contract import CROSS_ENTROPY, SQUARED, Labels, Manifest
 from fedp.device_runtime.errors import DataError
 from fedp.device_runtime.examples import (
     as_labels,
@@ -150,3 +150,55 @@ def test_any_bytes_are_a_data_error(
             as_labels(y, 62, (len(as_model_input(x, SHAPE)),))
         except DataError as error:
             assert "\n" not in str(error)
+
+
+TEXT = Manifest(
+    "lstm",
+    (4,),
+    20,
+    ("a", "b", "c"),
+    (),
+    input_dtype="int32",
+    tokens=3,
+    labels=Labels(CROSS_ENTROPY, (4,)),
+)
+
+
+def test_tokens_and_a_label_each_of_which_some_are_none() -> None:
+    x, y = examples_for(np.array([[0, 1, 2, 2]]), np.array([[1, 2, -1, -1]]), TEXT)
+    assert x.dtype == y.dtype == np.int32
+    assert x.tolist() == [[0, 1, 2, 2]] and y.tolist() == [[1, 2, -1, -1]]
+    x, y = examples_for([], [], TEXT)
+    assert x.shape == y.shape == (0, 4) and x.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([[0, 1, 2, 3]], [[0, 0, 0, 0]], r"token 3 of example 0 .* 0\.\.2"),
+        ([[0, 1, -2, 0]], [[0, 0, 0, 0]], "token -2 of example 0"),
+        ([[0.5, 1, 2, 0]], [[0, 0, 0, 0]], "dtype float64; tokens are integers"),
+        ([[0, 1, 2]], [[0, 0, 0]], r"shape \[1, 3\]; the model takes \[n, 4\]"),
+        ([[0, 1, 2, 0]], [0], r"labels of shape \[4\] an example"),
+        ([[0, 1, 2, 0]], [[0, 0, 0, -2]], r"label -2 of example 0 .* -1\.\.2"),
+        ([[0, 1, 2, 0]], [[0, 0, 0, 3]], "label 3 of example 0"),
+    ],
+)
+def test_bad_sequences(x: list, y: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        examples_for(np.array(x), np.array(y), TEXT)
+
+
+NUMBERS = Manifest("mlp", (2,), 20, ("a",), (), labels=Labels(SQUARED, (1,)))
+
+
+def test_numbers_of_a_regression() -> None:
+    _, y = examples_for(np.zeros((2, 2)), np.array([[1], [-3]]), NUMBERS)
+    assert y.dtype == np.float32 and y.tolist() == [[1.0], [-3.0]]
+    for y, message in (
+        (np.zeros(2), r"labels of shape \[1\]"),
+        (np.array([["a"], ["b"]]), "numbers are needed"),
+        (np.array([[np.nan], [0]]), "NaN or Inf"),
+    ):
+        with pytest.raises(DataError, match=message):
+            examples_for(np.zeros((2, 2)), y, NUMBERS)

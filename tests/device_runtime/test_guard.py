@@ -149,3 +149,25 @@ def test_swapped_models_are_never_both_kept(
     there = decide(Evidence(before, after, examples, True), POLICY)
     back = decide(Evidence(after, before, examples, True), POLICY)
     assert not (there.keep and back.keep)
+
+
+def test_a_regression_is_judged_by_its_loss_alone() -> None:
+    low, high = (
+        Score(np.full(4, loss, np.float32), np.zeros(4, np.float32))
+        for loss in (0.25, 0.5)
+    )
+    better = decide(Evidence(high, low, 8, True, classes=False), POLICY)
+    worse = decide(Evidence(low, high, 8, True, classes=False), POLICY)
+    assert better == (True, "hold-out loss went from 0.5000 to 0.2500")
+    assert worse == (
+        False,
+        "hold-out loss went from 0.2500 to 0.5000, which must fall",
+    )
+
+
+def test_sequences_count_by_the_share_of_labels_hit() -> None:
+    losses = np.array([0.5, 0.5, 0.5], np.float32)
+    before = Score(losses, np.array([0.5, 0.25, 0.25], np.float32))
+    after = Score(losses / 2, np.array([0.5, 0.5, 0.25], np.float32))
+    decision = decide(Evidence(before, after, 8, True), POLICY)
+    assert decision.keep and "went from 1/3 to 1.25/3" in decision.reason
