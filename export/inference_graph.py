@@ -1,0 +1,135 @@
+"""The model's plain inference function in TFLite, with any numbers as its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fedp.device_runtime.errors import ExportError
+from fedp.export import flatbuffer
+from fedp.export.conversion import quiet
+from fedp.export.lowering.rewrite import rewrite
+from fedp.export.lowering.table import LOWERINGS, Lowering, Scope
+
+
+class InferenceGraph:
+    """A Keras model's class probabilities, traced once.
+
+    Args:
+        model: one input [n, ...], one output [n, ..., C].
+        softmax: append one; the output is logits.
+        live: the variables that devices change.
+        lowered: spell all ops as the artifact does, not only as few as can be.
+    """
+
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        softmax: bool,
+        live: Sequence[tf.Variable],
+        lowered: bool = False,
+    ) -> None:
+        self.live = list(live)
+        self._table = {**_AS_IT_IS, **LOWERINGS} if lowered else _AS_IT_IS
+        self._frozen = {
+            id(v.handle): v.numpy()
+            for v in model.variables
+            if not any(v is weight for weight in live)
+        }
+        self._x = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, name="x")
+
+        @tf.function(autograph=False)
+        def infer(x: tf.Tensor) -> tf.Tensor:
+            output = model(x, training=False)
+            return tf.nn.softmax(output) if softmax else tf.identity(output)
+
+        self._traced = infer.get_concrete_function(self._x)
+
+    def convert(
+        self, values: Sequence[np.ndarray], opaque: Sequence[int] = ()
+    ) -> bytes:
+        """A TFLite model with one signature, x -> output, and these weights.
+
+        Args:
+            values: of the live weights.
+            opaque: numbers of weights that the converter does not get to see.
+
+        Raises:
+            ExportError: the converter refuses the function.
+        """
+        held = {f"held{i}": values[i] for i in opaque}
+        specs = {
+            name: tf.TensorSpec(value.shape, tf.float32, name=name)
+            for name, value in held.items()
+        }
+
+        @tf.function(autograph=False)
+        def infer(x: tf.Tensor, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+            named = {handle: tf.constant(v) for handle, v in self._frozen.items()}
+            for i, (variable, value) in enumerate(zip(self.live, values, strict=True)):
+                name = f"held{i}"
+                tensor = given[name] if name in given else tf.constant(value)
+                named[id(variable.handle)] = tensor
+            outputs = rewrite(self._traced, [x], named, table=self._table, strict=False)
+            return {"output": outputs[0]}
+
+        try:
+            with quiet():
+                concrete = infer.get_concrete_function(self._x, **specs)
+                converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                    [concrete], tf.Module()
+                )
+                content = bytes(converter.convert())
+        # The converter raises several private types; loops are not carried over.
+        except Exception as error:
+            raise ExportError(f"TFLite refuses it: {_reason(error)}") from error
+        flatbuffer.operators(content)
+        return flatbuffer.hold(content, held)
+
+
+def unrolled(model: tf.keras.Model) -> tf.keras.Model:
+    """The model with a copy of every step in place of a loop, and its own weights.
+
+    TFLite cannot convert a loop over a batch of any size. Weights are in the same
+    order.
+    """
+
+    def copy(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        return type(layer).from_config(_without_loops(layer.get_config()))
+
+    clone = tf.keras.models.clone_model(model, clone_function=copy)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def has_loops(model: tf.keras.Model) -> bool:
+    """Whether `unrolled` would change anything."""
+    configs = [layer.get_config() for layer in model.layers]
+    return _without_loops(configs) != configs
+
+
+def _without_loops(config: Any) -> Any:
+    """A layer's configuration with all recurrent layers in it unrolled."""
+    if isinstance(config, list):
+        return [_without_loops(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    inner = {key: _without_loops(value) for key, value in config.items()}
+    return {**inner, "unroll": True} if "unroll" in inner else inner
+
+
+def _gather(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    return [tf.gather(inputs[0], inputs[1], batch_dims=op.get_attr("batch_dims"))]
+
+
+# Of an embedding's variable, which here is a tensor; all other ops stay as they are.
+_AS_IT_IS: dict[str, Lowering] = {"ResourceGather": _gather}
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
