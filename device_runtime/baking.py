@@ -228,5 +228,6 @@ def _interleaved(
 
 def _inconsistent(what: str) -> ArtifactError:
     return ArtifactError(
-        f"its inference skeleton is inconsistent ({what}): export the model again"
+        f"the artifact's inference skeleton is inconsistent ({what}): export the model "
+        "again"
     )

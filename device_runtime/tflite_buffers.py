@@ -32,7 +32,9 @@ class BufferReader:
             self._model = contract._u32(content, 0)
             self._buffers = contract._vector(content, self._model, _BUFFERS)
         except (struct.error, LookupError) as error:
-            raise ArtifactError("it is no TFLite file: copy it again") from error
+            raise ArtifactError(
+                "the artifact is no TFLite file: copy it again"
+            ) from error
 
     def __len__(self) -> int:
         """How many buffers there are."""
@@ -74,9 +76,11 @@ class BufferReader:
         except KeyError:  # No metadata at all.
             pass
         except (struct.error, IndexError) as error:
-            raise ArtifactError("its metadata is damaged: copy it again") from error
+            raise ArtifactError(
+                "the artifact's metadata is damaged: copy it again"
+            ) from error
         return None
 
 
 def _damaged(number: int) -> ArtifactError:
-    return ArtifactError(f"its buffer {number} is damaged: copy or download it again")
+    return ArtifactError(f"the artifact's buffer {number} is damaged: copy it again")

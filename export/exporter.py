@@ -18,6 +18,7 @@ from fedp.export import conversion, flatbuffer
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
 from fedp.export.signatures import ArtifactModule
+from fedp.export.skeleton import skeleton_entry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,8 @@ def export_model(
     manifest = dataclasses.replace(
         manifest, parity={p.interpreter: p.to_json() for p in parity}
     )
-    content = flatbuffer.embed(content, manifest)
+    skeleton = skeleton_entry(model, not ends_in_softmax, content, report)
+    content = flatbuffer.embed(content, manifest, skeleton)
     begin, end = contract.find_manifest(content)
     return Export(content, contract.Manifest.from_json(content[begin:end]), parity)
 

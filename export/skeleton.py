@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from fedp.device_runtime import baking
 from fedp.device_runtime.baking import Cut, Skeleton
+from fedp.device_runtime.contract import SKELETON_METADATA
 from fedp.device_runtime.errors import ArtifactError, ExportError
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.interpreter import available_interpreters
@@ -29,6 +30,31 @@ _TOLERANCE = 1e-4  # of a probability; a misplaced weight costs far more
 
 class NoSkeletonError(ExportError):
     """The model has no inference skeleton; its message says why."""
+
+
+def skeleton_entry(
+    model: tf.keras.Model,
+    softmax: bool,
+    artifact: bytes,
+    report: Callable[[str], None],
+    live: Sequence[tf.Variable] | None = None,
+) -> dict[str, bytes]:
+    """The metadata entry with the skeleton, none where there can be none.
+
+    Args:
+        model: see `make_skeleton`.
+        softmax: see `make_skeleton`.
+        artifact: see `make_skeleton`.
+        report: is told how it went, in a line.
+        live: see `make_skeleton`.
+    """
+    try:
+        content = make_skeleton(model, softmax, artifact, live)
+    except NoSkeletonError as error:
+        report(f"no inference skeleton, devices predict from variables: {error}")
+        return {}
+    report(f"inference skeleton: {len(content):,} bytes")
+    return {SKELETON_METADATA: content}
 
 
 def make_skeleton(
