@@ -221,7 +221,7 @@ def _interleaved(
         if not done <= until <= len(rest):
             raise _inconsistent(f"a cut at {cut.at}")
         yield left[done:until]
-        yield memoryview(numbers)
+        yield numbers.data
         done, cut_out = until, cut_out + cut.size
     yield left[done:]
 

@@ -108,7 +108,7 @@ def unrolled(model: tf.keras.Model) -> tf.keras.Model:
 def has_loops(model: tf.keras.Model) -> bool:
     """Whether `unrolled` would change anything."""
     configs = [layer.get_config() for layer in model.layers]
-    return _without_loops(configs) != configs
+    return bool(_without_loops(configs) != configs)
 
 
 def _without_loops(config: Any) -> Any:
