@@ -21,8 +21,9 @@ import table
 import tensorflow as tf
 
 from fedp.device_runtime import Personalizer, Session, available_interpreters
-from fedp.device_runtime.baking import bake, read_skeleton
+from fedp.device_runtime.baking import bake
 from fedp.device_runtime.interpreter import load_interpreter
+from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.weights import to_blob
 from fedp.export.conversion import quiet
 from fedp.export.exporter import export_model

@@ -17,7 +17,7 @@ from fedp.device_runtime.errors import ArtifactError
 
 CONTRACT_VERSION = 1
 MANIFEST_METADATA = "fedp_manifest"
-SKELETON_METADATA = "fedp_inference"  # see `baking`; absent where there is none
+SKELETON_METADATA = "fedp_inference"  # see `skeleton`; may be absent
 
 # Signatures. n is any number of examples, C the number of classes; all tensors are
 # float32 unless they say int32. No scalar: rank-0 inputs crash the aarch64 wheels.

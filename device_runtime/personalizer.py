@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
-from fedp.device_runtime.baking import bake, initial_weights, read_skeleton
+from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.contract import Manifest, read_artifact
 from fedp.device_runtime.errors import ArtifactError, StateError
 from fedp.device_runtime.examples import as_examples, as_model_input
@@ -19,6 +19,7 @@ from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session
+from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.store import Store
 from fedp.device_runtime.weights import (
     Weights,

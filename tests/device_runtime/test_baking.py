@@ -9,18 +9,12 @@ from hypothesis import strategies as st
 
 from fedp.device_runtime import Budget, Personalizer, Session, read_artifact
 from fedp.device_runtime import personalizer as front_door
-from fedp.device_runtime.baking import (
-    LIVE,
-    Cut,
-    Skeleton,
-    bake,
-    initial_weights,
-    read_skeleton,
-)
+from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.interpreter import load_interpreter
+from fedp.device_runtime.skeleton import LIVE, Cut, Skeleton, read_skeleton
 from fedp.device_runtime.tflite_buffers import BufferReader
 from fedp.device_runtime.weights import to_blob
 

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from fedp.device_runtime import contract
-from fedp.device_runtime.baking import LIVE, Skeleton, bake, read_skeleton
+from fedp.device_runtime.baking import bake
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.interpreter import available_interpreters
+from fedp.device_runtime.skeleton import LIVE, Skeleton, read_skeleton
 from fedp.export.skeleton import NoSkeletonError, make_skeleton, skeleton_entry
 
 layers = tf.keras.layers
