@@ -22,7 +22,7 @@ class InferenceGraph:
         model: one input [n, ...], one output [n, ..., C].
         softmax: append one; the output is logits.
         live: the variables that devices change.
-        lowered: spell all ops as the artifact does, not only as few as can be.
+        lowered: spell ops as the artifact does, save what TFLite has for inference.
     """
 
     def __init__(
@@ -33,7 +33,8 @@ class InferenceGraph:
         lowered: bool = False,
     ) -> None:
         self.live = list(live)
-        self._table = {**_AS_IT_IS, **LOWERINGS} if lowered else _AS_IT_IS
+        spelled = {op: f for op, f in LOWERINGS.items() if op not in _NATIVE}
+        self._table = {**_AS_IT_IS, **spelled} if lowered else _AS_IT_IS
         self._frozen = {
             id(v.handle): v.numpy()
             for v in model.variables
@@ -95,20 +96,25 @@ def unrolled(model: tf.keras.Model) -> tf.keras.Model:
 
     TFLite cannot convert a loop over a batch of any size. Weights are in the same
     order.
+
+    Raises:
+        ExportError: a layer cannot be copied.
     """
 
     def copy(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         return type(layer).from_config(_without_loops(layer.get_config()))
 
-    clone = tf.keras.models.clone_model(model, clone_function=copy)
-    clone.set_weights(model.get_weights())
+    try:
+        clone = tf.keras.models.clone_model(model, clone_function=copy)
+        clone.set_weights(model.get_weights())
+    except Exception as error:  # whatever a user's layer does on the way
+        raise ExportError(f"its loops stay: {_reason(error)}") from error
     return clone
 
 
 def has_loops(model: tf.keras.Model) -> bool:
-    """Whether `unrolled` would change anything."""
-    configs = [layer.get_config() for layer in model.layers]
-    return bool(_without_loops(configs) != configs)
+    """Whether a layer, or one inside it, is a loop."""
+    return any(isinstance(part, tf.keras.layers.RNN) for part in model.submodules)
 
 
 def _without_loops(config: Any) -> Any:
@@ -129,6 +135,12 @@ def _gather(
 
 # Of an embedding's variable, which here is a tensor; all other ops stay as they are.
 _AS_IT_IS: dict[str, Lowering] = {"ResourceGather": _gather}
+
+# Fast with constant weights; their lowerings are for weights that change.
+_NATIVE = frozenset(
+    "AvgPool BiasAdd Conv2D Conv2DBackpropInput DepthwiseConv2dNative MatMul MaxPool "
+    "Softmax".split()
+)
 
 
 def _reason(error: Exception) -> str:

@@ -86,7 +86,7 @@ def make_skeleton(
     reasons = []
     for graph in _graphs(model, softmax, live):
         try:
-            skeleton = _skeleton(probe_graph(graph), len(weights), initial, artifact)
+            skeleton = _skeleton(probe_graph(graph()), len(weights), initial, artifact)
             _check(model, softmax, bake(artifact, skeleton, weights))
             return skeleton.pack()
         except ExportError as error:
@@ -96,15 +96,20 @@ def make_skeleton(
 
 def _graphs(
     model: tf.keras.Model, softmax: bool, live: Sequence[tf.Variable]
-) -> Iterator[InferenceGraph]:
-    """The model's inference function in several spellings, the fastest first."""
-    yield InferenceGraph(model, softmax, live)
+) -> Iterator[Callable[[], InferenceGraph]]:
+    """Makers of the model's inference function as it can be spelled, the best first."""
+    yield lambda: InferenceGraph(model, softmax, live)
     if has_loops(model):
-        clone = unrolled(model)
-        places = [next(i for i, v in enumerate(model.weights) if v is w) for w in live]
-        same = [clone.weights[i] for i in places]
-        yield InferenceGraph(clone, softmax, same)
-    yield InferenceGraph(model, softmax, live, lowered=True)
+        yield lambda: _unrolled_graph(model, softmax, live)
+    yield lambda: InferenceGraph(model, softmax, live, lowered=True)
+
+
+def _unrolled_graph(
+    model: tf.keras.Model, softmax: bool, live: Sequence[tf.Variable]
+) -> InferenceGraph:
+    clone = unrolled(model)
+    places = [next(i for i, v in enumerate(model.weights) if v is w) for w in live]
+    return InferenceGraph(clone, softmax, [clone.weights[i] for i in places])
 
 
 def _skeleton(

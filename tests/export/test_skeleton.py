@@ -11,6 +11,7 @@ from fedp.device_runtime.baking import bake
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.interpreter import available_interpreters
 from fedp.device_runtime.skeleton import LIVE, Skeleton, read_skeleton
+from fedp.export import flatbuffer
 from fedp.export.skeleton import NoSkeletonError, make_skeleton, skeleton_entry
 
 layers = tf.keras.layers
@@ -173,6 +174,39 @@ def test_a_model_that_tflite_refuses_has_none(other_file: bytes) -> None:
     said: list[str] = []
     assert skeleton_entry(model, True, other_file, said.append) == {}
     assert len(said) == 1 and "predict from variables" in said[0]
+
+
+def test_what_tflite_lacks_is_spelled_as_in_the_artifact(other_file: bytes) -> None:
+    """And all else as TFLite has it, also what the artifact spells otherwise."""
+
+    def relu(z: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.ReluGrad(gradients=z, features=z)
+
+    model = sequential(
+        layers.Input((6, 6, 1)),
+        layers.Conv2D(4, 3, activation=relu),
+        layers.Flatten(),
+        layers.Dense(5),
+    )
+    skeleton = Skeleton.unpack(make_skeleton(model, True, other_file))
+    baked = bake(other_file, skeleton, blob(model.trainable_variables))
+    ops = flatbuffer.operators(baked)
+    assert (ops["CONV_2D"], ops["FULLY_CONNECTED"]) == (1, 1)
+    assert "BATCH_MATMUL" not in ops
+
+
+def test_a_loop_beside_a_layer_that_cannot_be_copied(other_file: bytes) -> None:
+    class Scale(layers.Layer):
+        def __init__(self, factor: np.ndarray) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            return self.factor * x
+
+    model = sequential(layers.Input((6, 3)), layers.GRU(4), Scale(np.ones(4)))
+    with pytest.raises(NoSkeletonError, match="its loops stay"):
+        make_skeleton(model, True, other_file)
 
 
 def test_making_one_leaves_the_model_alone(other_file: bytes) -> None:
