@@ -628,6 +628,43 @@ def predict(
 
 @verb
 @_artifact
+@click.option("--state", type=_PATH, help="State directory. Default: initial model.")
+@click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
+def bake(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    state: pathlib.Path | None,
+    out: pathlib.Path,
+) -> None:
+    r"""Write the live model as a stock TFLite file, for any app that runs those.
+
+    \b
+    Example:
+      fedp bake model.tflite --state state --out personal.tflite
+    """
+    from fedp.device_runtime import Personalizer
+    from fedp.device_runtime.errors import ArtifactError
+    from fedp.device_runtime.whole_file import write_whole
+
+    if out.exists() and artifact.exists() and out.samefile(artifact):
+        raise ArtifactError(f"{out} is the artifact itself: choose another --out")
+    place = None if state is None else _existing(state)
+    with Personalizer.open(artifact, place) as personalizer:
+        if state is not None:
+            _mention_missing(state)
+        content, live = personalizer.bake(), personalizer.status().live
+    try:
+        write_whole(out, lambda file: file.write(content))
+    except OSError as error:
+        raise ArtifactError(
+            f"{out} cannot be written ({error.strerror}): choose another --out"
+        ) from error
+    _print(as_json, {"model": str(out), "bytes": len(content), "live": live})
+
+
+@verb
+@_artifact
 @_state
 @_interpreter
 def status(

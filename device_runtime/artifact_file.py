@@ -18,6 +18,7 @@ from fedp.device_runtime.contract import (
     Manifest,
 )
 from fedp.device_runtime.errors import ArtifactError
+from fedp.device_runtime.offsets import field, string, u32, vector
 
 # How every manifest begins. The hash is taken with itself as zeros, and what is signed
 # is the hash with the signature as zeros too.
@@ -67,14 +68,14 @@ def find_manifest(content: bytes) -> tuple[int, int]:
             "`fedp export` wrote"
         )
     try:
-        model = _u32(content, 0)
-        buffers = _vector(content, model, 4)
-        for entry in _vector(content, model, 6):
-            if _string(content, entry, 0) == MANIFEST_METADATA.encode():
-                index = _u32(content, _field(content, entry, 1))
-                field = _field(content, buffers[index], 0)
-                begin = field + _u32(content, field) + 4
-                end = begin + _u32(content, begin - 4)
+        model = u32(content, 0)
+        buffers = vector(content, model, 4)
+        for entry in vector(content, model, 6):
+            if string(content, entry, 0) == MANIFEST_METADATA.encode():
+                index = u32(content, field(content, entry, 1))
+                data = field(content, buffers[index], 0)
+                begin = data + u32(content, data) + 4
+                end = begin + u32(content, begin - 4)
                 if end <= len(content) and _SEAL.match(content[begin:end]):
                     return begin, end
                 raise ArtifactError("its manifest is cut short: copy it again")
@@ -104,39 +105,3 @@ def _digest(content: bytes, begin: int, blank: bytes) -> bytes:
     digest.update(blank)
     digest.update(memoryview(content)[begin + len(blank) :])
     return digest.digest()
-
-
-def _u32(content: bytes, at: int) -> int:
-    if at < 0:
-        raise IndexError(at)
-    return int(struct.unpack_from("<I", content, at)[0])
-
-
-def _field(content: bytes, table: int, number: int) -> int:
-    """Offset of a table's field; KeyError if the table does not have it."""
-    vtable = table - struct.unpack_from("<i", content, table)[0]
-    if vtable < 0:
-        raise IndexError(vtable)
-    if struct.unpack_from("<H", content, vtable)[0] < 6 + 2 * number:
-        raise KeyError(number)
-    offset = struct.unpack_from("<H", content, vtable + 4 + 2 * number)[0]
-    if offset == 0:
-        raise KeyError(number)
-    return int(table + offset)
-
-
-def _vector(content: bytes, table: int, number: int) -> list[int]:
-    """Offsets of the tables in a vector of tables."""
-    field = _field(content, table, number)
-    start = field + _u32(content, field)
-    count = _u32(content, start)
-    if count > len(content) // 4:
-        raise IndexError(count)
-    slots = range(start + 4, start + 4 + 4 * count, 4)
-    return [slot + _u32(content, slot) for slot in slots]
-
-
-def _string(content: bytes, table: int, number: int) -> bytes:
-    field = _field(content, table, number)
-    start = field + _u32(content, field)
-    return content[start + 4 : start + 4 + _u32(content, start)]

@@ -13,6 +13,7 @@ from fedp.device_runtime.errors import ArtifactError
 
 CONTRACT_VERSION = 2
 MANIFEST_METADATA = "fedp_manifest"
+SKELETON_METADATA = "fedp_inference"  # see `skeleton`; may be absent
 
 # Signatures. n is any number of examples (B alone in a file of fixed shapes), C the
 # number of classes; all tensors are float32 unless they say int32. No scalar: rank-0

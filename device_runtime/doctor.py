@@ -71,7 +71,7 @@ def checks() -> list[Check]:
         ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
         *(
             (verb, interpreter, _DEVICE_COMMAND)
-            for verb in ("personalize", "predict", "status")
+            for verb in ("personalize", "predict", "bake", "status")
         ),
         ("reset", (), ""),
     ]

@@ -15,14 +15,14 @@ from fedp.device_runtime.split_interpreter import SplitInterpreter
 
 Interpreter = LoadedInterpreter | SplitInterpreter
 
-# Loads an artifact (the whole file) with so many threads.
-Load = Callable[[bytes, int], Interpreter]
+# Loads a whole file, with so many threads; the last: it has one signature only.
+Load = Callable[[bytes, int, bool], Interpreter]
 
 
 def _ai_edge_litert() -> Load:
     from ai_edge_litert.interpreter import Interpreter as Native
 
-    def load(content: bytes, threads: int) -> Interpreter:
+    def load(content: bytes, threads: int, one_signature: bool) -> Interpreter:
         make = functools.partial(_make, Native, num_threads=threads)
         return LoadedInterpreter("ai_edge_litert", content, make)
 
@@ -35,10 +35,12 @@ def _tflite_runtime() -> Load:
 
     no_xnnpack = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
-    def load(content: bytes, threads: int) -> Interpreter:
+    def load(content: bytes, threads: int, one_signature: bool) -> Interpreter:
         fast = functools.partial(_make, Native, num_threads=threads)
         plain = functools.partial(fast, experimental_op_resolver_type=no_xnnpack)
         one = functools.partial(LoadedInterpreter, "tflite_runtime", content)
+        if one_signature:
+            return one(fast)
         return SplitInterpreter(one(plain), functools.partial(one, fast))
 
     return load
@@ -62,14 +64,20 @@ def available_interpreters() -> tuple[str, ...]:
 
 
 def load_interpreter(
-    content: bytes, kind: str | None = None, threads: int = 1
+    content: bytes,
+    kind: str | None = None,
+    threads: int = 1,
+    *,
+    one_signature: bool = False,
 ) -> Interpreter:
-    """Loads an artifact into a fresh interpreter.
+    """Loads an artifact, or a baked model, into a fresh interpreter.
 
     Args:
         content: the whole TFLite file.
         kind: which interpreter; by default the fastest one installed.
         threads: CPU threads of its kernels; more than 1 pays on ai_edge_litert only.
+        one_signature: the file has no second one; see `SplitInterpreter` for why it
+            matters.
 
     Raises:
         MissingDependencyError: that interpreter, or any at all, is not installed.
@@ -83,7 +91,7 @@ def load_interpreter(
     for candidate in _PACKAGES if kind is None else (kind,):
         load = _find(candidate)
         if not isinstance(load, Exception):
-            return load(content, threads)
+            return load(content, threads, one_signature)
         failures.append(f"{candidate}: {one_line(load)}")
     package = _PACKAGES[kind or "ai_edge_litert"].pip_name
     raise MissingDependencyError(

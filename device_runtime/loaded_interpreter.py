@@ -84,6 +84,6 @@ class LoadedInterpreter:
         return outputs
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """An error's message without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -12,12 +12,15 @@ import numpy as np
 
 from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
 from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.contract import Manifest
-from fedp.device_runtime.errors import StateError
+from fedp.device_runtime.errors import ArtifactError, StateError
 from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
+from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session
+from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.store import Store
 from fedp.device_runtime.weights import (
     Weights,
@@ -50,11 +53,13 @@ class Personalizer:
         """Use `Personalizer.open`."""
         self.manifest = manifest
         self._content = content
+        self._skeleton = read_skeleton(content)
         self._store = store
         self._threads = threads
         self._kind = interpreter
         live = store.newest()
-        self._serving: Session | None = self._session(live and live.weights)
+        self._serving: InferenceModel | Session | None
+        self._serving = self._model(live and live.weights)
         self.interpreter = self._kind = self._serving.interpreter
         self._serving_lock = threading.Lock()
         # One change of the live model at a time.
@@ -106,6 +111,16 @@ class Personalizer:
             if self._serving is None:
                 raise StateError("this Personalizer is closed: open it again")
             return self._serving.infer(inputs)
+
+    def bake(self) -> bytes:
+        """The live model as a stock TFLite file: x -> class probabilities.
+
+        Raises:
+            ArtifactError: the artifact was exported without an inference skeleton.
+            StateError: the state cannot be read.
+        """
+        row = self._store.newest()
+        return self._baked(row and row.weights)
 
     def personalize(
         self,
@@ -174,7 +189,7 @@ class Personalizer:
         """
         with self._changing:
             row = self._store.newest(1)
-            before = self._session(row and row.weights)
+            before = self._model(row and row.weights)
             self._store.rollback()
             self._serve(before)
             return self.status()
@@ -186,7 +201,7 @@ class Personalizer:
             StateError: the state cannot be written; what was live stays live.
         """
         with self._changing:
-            initial = self._session(None)
+            initial = self._model(None)
             self._store.reset()
             self._serve(initial)
             return self.status()
@@ -238,20 +253,39 @@ class Personalizer:
             session.restore(from_blob(weights, self.manifest.weights))
         return session
 
+    def _model(self, weights: bytes | None) -> InferenceModel | Session:
+        """What predicts with these weights, or with the initial model's."""
+        if self._skeleton is None:
+            return self._session(weights)
+        return InferenceModel(self._baked(weights), self._kind, self._threads)
+
+    def _baked(self, weights: bytes | None) -> bytes:
+        if self._skeleton is None:
+            raise ArtifactError(
+                "the artifact has no inference skeleton to bake the weights into: "
+                "export the model with this fedp release; if `fedp export` then says "
+                "that it has none, predict with fedp"
+            )
+        if weights is None:
+            weights = initial_weights(self._content, self._skeleton)
+        if weights is None:
+            weights = to_blob(self._session(None).save(), self.manifest.weights)
+        return bake(self._content, self._skeleton, weights)
+
     def _store_and_serve(
         self, weights: Weights, decision: Decision, evidence: Evidence
     ) -> int:
         kept = to_blob(weights, self.manifest.weights) if decision.keep else None
         # Made before the commit: after it, nothing may fail.
-        ready = self._session(kept)
+        ready = self._model(kept)
         name = "keep" if decision.keep else "revert"
         generation = self._store.commit(kept, name, decision.reason, to_json(evidence))
         self._serve(ready)
         return generation
 
-    def _serve(self, session: Session) -> None:
+    def _serve(self, model: InferenceModel | Session) -> None:
         with self._serving_lock:
-            self._serving = session
+            self._serving = model
 
 
 def split_hold_out(

@@ -22,6 +22,7 @@ from fedp.export.parity import Parity, check_parity
 from fedp.export.reference import Reference, random_batches
 from fedp.export.rounding import rounded
 from fedp.export.signatures import ArtifactModule, weight_specs
+from fedp.export.skeleton import skeleton_entry
 from fedp.export.trainable import Parts, parts_of
 
 
@@ -114,10 +115,11 @@ def export_model(
         )
         report(f"comparing {parity_steps} steps with TensorFlow")
         parity = _proof(parts, rule, content, manifest, parity_steps, seed)
+        skeleton = skeleton_entry(parts, rule, content, report)
     manifest = dataclasses.replace(
         manifest, parity={p.interpreter: p.to_json() for p in parity}
     )
-    content = flatbuffer.embed(content, manifest)
+    content = flatbuffer.embed(content, manifest, skeleton)
     begin, end = artifact_file.find_manifest(content)
     return Export(content, contract.Manifest.from_json(content[begin:end]), parity)
 

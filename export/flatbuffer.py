@@ -1,10 +1,11 @@
-"""All knowledge of the TFLite file format: list the ops, embed the manifest."""
+"""All knowledge of the TFLite file format: list ops and constants, embed, pack."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -43,17 +44,80 @@ def operators(content: bytes) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def embed(content: bytes, manifest: contract.Manifest) -> bytes:
-    """Puts the manifest into the file, with the hash of the whole."""
+class Constant(NamedTuple):
+    """A buffer of a file and the first tensor that is made of it.
+
+    Attributes:
+        buffer: its number in the file.
+        shape: of the tensor.
+        is_float32: whether those are its numbers.
+        data: its bytes.
+    """
+
+    buffer: int
+    shape: tuple[int, ...]
+    is_float32: bool
+    data: bytes
+
+
+def constants(content: bytes) -> list[Constant]:
+    """All buffers that tensors are made of, in the order of the file."""
     model = load(content)
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(manifest.to_json(), np.uint8)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = contract.MANIFEST_METADATA, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [
-        m for m in model.metadata or [] if m.name != contract.MANIFEST_METADATA.encode()
-    ] + [entry]
+    found: dict[int, Constant] = {}
+    for tensor in (t for graph in model.subgraphs for t in graph.tensors):
+        number, data = tensor.buffer, model.buffers[tensor.buffer].data
+        if number in found or data is None or not len(data):
+            continue
+        shape = () if tensor.shape is None else tuple(map(int, tensor.shape))
+        is_float32 = tensor.type == schema.TensorType.FLOAT32
+        data = _bytes(model.buffers[number])
+        found[number] = Constant(number, shape, is_float32, data)
+    return [found[number] for number in sorted(found)]
+
+
+def hold(content: bytes, values: Mapping[str, np.ndarray]) -> bytes:
+    """Makes constants of some inputs of a file with one signature; packs it.
+
+    Args:
+        content: the file.
+        values: of the inputs, by their names in the signature.
+    """
+    model = load(content)
+    (signature,), graph = model.signatureDefs, model.subgraphs[0]
+    for entry in signature.inputs:
+        name = entry.name.decode()
+        if name in values:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(values[name].tobytes(), np.uint8)
+            graph.tensors[entry.tensorIndex].buffer = len(model.buffers)
+            model.buffers.append(buffer)
+            graph.inputs = [i for i in graph.inputs if i != entry.tensorIndex]
+    signature.inputs = [i for i in signature.inputs if i.name.decode() not in values]
+    return pack(model)
+
+
+def embed(
+    content: bytes,
+    manifest: contract.Manifest,
+    entries: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """Puts the manifest into the file, with the hash of the whole.
+
+    Args:
+        content: the file; its buffers keep their numbers.
+        manifest: what the entry `fedp_manifest` says.
+        entries: further metadata by name.
+    """
+    model = load(content)
+    added = {**(entries or {}), contract.MANIFEST_METADATA: manifest.to_json()}
+    metadata = [m for m in model.metadata or [] if m.name.decode() not in added]
+    for name, text in added.items():
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(text, np.uint8)
+        entry.name, entry.buffer = name, len(model.buffers)
+        model.buffers.append(buffer)
+        metadata.append(entry)
+    model.metadata = metadata
     model.description = b"fedp artifact: trainable signatures, builtin ops only"
     packed = pack(model)
     begin, _ = artifact_file.find_manifest(packed)

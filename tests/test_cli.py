@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedp.cli import cli
+from fedp.device_runtime import artifact_file, contract, read_artifact
 
 VERBS = sorted(cli.commands)
 
@@ -28,6 +29,13 @@ def refuses(*arguments: object, code: int, **kwargs: object) -> str:
         done.stderr
     )
     return done.stderr
+
+
+def sealed(content: bytes) -> bytes:
+    """The artifact with the hash of what it holds now."""
+    begin, _ = artifact_file.find_manifest(content)
+    digest = artifact_file.file_hash(content, begin).encode()
+    return content[: begin + 11] + digest + content[begin + 75 :]
 
 
 @pytest.fixture
@@ -195,6 +203,46 @@ def test_personalize_predict_status_reset(examples, mlp_artifact, tmp_path):
     assert fedp("reset", *state).returncode == 0
     status = json.loads(fedp("status", mlp_artifact, *state, "--json").stdout)
     assert (status["live"], status["generations"]) == ("initial", 0)
+
+
+def test_bake(examples, mlp_artifact, tmp_path):
+    good, state = examples["good"], ("--state", tmp_path / "state")
+    fedp("personalize", mlp_artifact, "--data", good, *state)
+    out = tmp_path / "personal.tflite"
+    done = fedp("bake", mlp_artifact, *state, "--out", out, "--json")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    result = json.loads(done.stdout)
+    live = json.loads(fedp("status", mlp_artifact, *state, "--json").stdout)["live"]
+    assert result == {"model": str(out), "bytes": out.stat().st_size, "live": live}
+    assert out.read_bytes()[4:8] == b"TFL3"
+
+    for missing in ((), ("--state", tmp_path / "mistyped")):
+        done = fedp("bake", mlp_artifact, *missing, "--out", out)
+        assert done.returncode == 0 and "initial" in done.stdout
+        assert ("no state in" in done.stderr) == bool(missing)
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_bake_names_what_is_wrong(mlp_artifact, tmp_path):
+    for out in (tmp_path, tmp_path / "missing" / "personal.tflite"):
+        line = refuses("bake", mlp_artifact, "--out", out, code=1)
+        assert f"{out} cannot be written" in line and "--out" in line
+    assert "the artifact itself" in refuses(
+        "bake", mlp_artifact, "--out", mlp_artifact, code=1
+    )
+    assert "--out" in refuses("bake", mlp_artifact, code=2)
+    missing = tmp_path / "none.tflite"
+    assert "none.tflite" in refuses("bake", missing, "--out", tmp_path / "x", code=1)
+
+
+def test_bake_without_a_skeleton_says_what_to_do(mlp_artifact, tmp_path):
+    without = tmp_path / "without.tflite"
+    _, content = read_artifact(mlp_artifact)
+    name = contract.SKELETON_METADATA.encode()
+    renamed = content.replace(name, name[::-1])
+    without.write_bytes(sealed(renamed))
+    line = refuses("bake", without, "--out", tmp_path / "personal.tflite", code=1)
+    assert "no inference skeleton" in line and "export the model" in line
 
 
 def test_state_of_another_artifact(examples, mlp_artifact, cnn_artifact, tmp_path):

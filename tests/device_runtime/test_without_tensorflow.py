@@ -41,6 +41,7 @@ def test_everything_works_where_tensorflow_cannot_be_imported(
         with Personalizer.open(artifact, state, interpreter=kind) as device:
             device.predict(x)
             device.personalize(x, y, budget=Budget(epochs=30))
+            device.bake()
             device.rollback()
             device.personalize(x, y, budget=Budget(epochs=30))
             device.predict(x)
