@@ -1,38 +1,88 @@
-"""Pooling gradients by slices and arithmetic masks; ties go to the first maximum."""
+"""Pooling and its gradients tap by tap; ties go to the first maximum."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from fedp.export.lowering.activation import is_positive
+from fedp.export.lowering.lattice import put, take
+from fedp.export.lowering.planes import (
+    NHWC,
+    Image,
+    Planes,
+    nhwc,
+    planes_of,
+    simplest,
+)
 from fedp.export.lowering.table import Scope, lowers
-from fedp.export.lowering.windows import Geometry, crop, pad, put, take
+from fedp.export.lowering.windows import Geometry
 
 _LOWEST = -3.0e38  # below every value; a padded pixel never is the maximum
 
 
-@lowers("MaxPoolGrad")
+@lowers("MaxPool", takes_planes=True)
+def max_pool(op: tf.Operation, inputs: Sequence[Image], scope: Scope) -> list[Image]:
+    """The largest tap of each window; the builtin where x is no planes."""
+    x = inputs[0]
+    geometry = _geometry(op, x)
+    if not isinstance(x, Planes) or x.steps != geometry.strides:
+        return [_builtin(op, nhwc(x, scope))]
+    y = functools.reduce(tf.maximum, _taps(x, geometry, scope))
+    return [_as_image(y, geometry, x.channels)]
+
+
+@lowers("MaxPoolGrad", takes_planes=True)
 def max_pool_grad(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
+    op: tf.Operation, inputs: Sequence[Image], scope: Scope
+) -> list[Image]:
     """Each window's gradient goes to its first maximum, as in TensorFlow."""
     x, y, gradient = inputs
     geometry = _geometry(op, x)
-    padded = pad(x, geometry, _LOWEST)
-    left, total = gradient, None
-    for tap in geometry.taps[:-1]:
-        missed = is_positive(y - take(padded, tap, geometry))
-        passed = left * missed
-        placed = put(left - passed, tap, geometry)
-        total = placed if total is None else total + placed
+    x = planes_of(x, geometry.strides, scope)
+    y, left = (planes_of(image, NHWC, scope).rows[0][0] for image in (y, gradient))
+    shares = []
+    for tap in _taps(x, geometry, scope)[:-1]:
+        passed = left * is_positive(y - tap)
+        shares.append(left - passed)
         left = passed
-    last = put(left, geometry.taps[-1], geometry)
-    return [crop(last if total is None else total + last, geometry)]
+    return [_spread([*shares, left], geometry, x.channels, scope)]
 
 
-def _geometry(op: tf.Operation, x: tf.Tensor) -> Geometry:
+def _taps(x: Planes, geometry: Geometry, scope: Scope) -> list[tf.Tensor]:
+    return [take(x, tap, geometry.output, scope, _LOWEST) for tap in _firsts(geometry)]
+
+
+def _spread(
+    shares: Sequence[tf.Tensor], geometry: Geometry, channels: int, scope: Scope
+) -> Image:
+    """The sum of each tap's share [n * windows, c], put where the tap was."""
+    terms = [
+        (first, geometry.output, share)
+        for first, share in zip(_firsts(geometry), shares, strict=True)
+    ]
+    return simplest(put(terms, geometry.strides, geometry.size, channels), scope)
+
+
+def _firsts(geometry: Geometry) -> list[tuple[int, int]]:
+    """The pixel that each tap of the first window sees."""
+    top, left = geometry.padding[0][0], geometry.padding[1][0]
+    return [(down - top, across - left) for down, across in geometry.taps]
+
+
+def _as_image(rows: tf.Tensor, geometry: Geometry, channels: int) -> tf.Tensor:
+    return tf.reshape(rows, [-1, *geometry.output, channels])
+
+
+def _builtin(op: tf.Operation, x: tf.Tensor) -> tf.Tensor:
+    pool = tf.nn.max_pool2d if op.type == "MaxPool" else tf.nn.avg_pool2d
+    window, strides = op.get_attr("ksize"), op.get_attr("strides")
+    return pool(x, window[1:3], strides[1:3], op.get_attr("padding").decode())
+
+
+def _geometry(op: tf.Operation, x: Image) -> Geometry:
     window, strides = op.get_attr("ksize"), op.get_attr("strides")
     return Geometry.of(
         (x.shape[1], x.shape[2]),

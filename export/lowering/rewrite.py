@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tensorflow.python.framework import function_def_to_graph
 from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     activation,
+    bias,
     convolution,
     loss,
     matmul,
@@ -18,9 +20,12 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     randomness,
     shapes,
 )
+from fedp.export.lowering.elementwise import ELEMENTWISE, by_plane
+from fedp.export.lowering.planes import Planes, nhwc
 from fedp.export.lowering.table import (
     BUILTIN,
     LOWERINGS,
+    TAKES_PLANES,
     Lowering,
     Scope,
     place,
@@ -62,7 +67,9 @@ def rewrite(
             values[id(internal)] = variables[id(external)]
         elif external.dtype != tf.resource:
             values[id(internal)] = tf.constant(external.numpy())
-    return _Rewriter(values, table, strict, Scope({})).outputs(graph.outputs)
+    scope = Scope({})
+    outputs = _Rewriter(values, table, strict, scope).outputs(graph.outputs)
+    return [nhwc(value, scope) for value in outputs]
 
 
 class _Rewriter:
@@ -103,6 +110,11 @@ class _Rewriter:
             return [inputs[0]]
         if op.type in _CALLS:
             return self._inline(op, inputs)
+        if any(isinstance(value, Planes) for value in inputs):
+            if op.type in ELEMENTWISE:
+                return by_plane(inputs, functools.partial(self._emit, op), self._scope)
+            if op.type not in TAKES_PLANES:
+                inputs = [nhwc(value, self._scope) for value in inputs]
         if op.type in self._table:
             return self._table[op.type](op, inputs, self._scope)
         if self._strict and op.type not in BUILTIN:
