@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from fedp.export.lowering.lines import shifted, total
+from fedp.export.lowering.lines import reshaped, shifted, total
 from fedp.export.lowering.planes import Planes, Steps, build
 from fedp.export.lowering.table import Scope
 
@@ -23,13 +23,13 @@ def take(
     inner = width * x.channels
 
     def lines() -> tf.Tensor:
-        plane = tf.reshape(x.rows[q][p], [-1, height * inner])
-        return tf.reshape(shifted(plane, down, count[0], inner, fill), [-1, inner])
+        plane = reshaped(x.rows[q][p], [-1, height * inner])
+        return reshaped(shifted(plane, down, count[0], inner, fill), [-1, inner])
 
     def pixels() -> tf.Tensor:
         rows = scope.once(("lines", x, q, p, down, count[0], fill), lines)
         taken = shifted(rows, across, count[1], x.channels, fill)
-        return tf.reshape(taken, [-1, x.channels])
+        return reshaped(taken, [-1, x.channels])
 
     return scope.once(("take", x, q, p, down, across, count, fill), pixels)
 
@@ -58,14 +58,12 @@ def put(
         for (down, n), group in by_plane[q, p].items():
             row = total(
                 [
-                    shifted(tf.reshape(t, [-1, m * channels]), -across, width, channels)
+                    shifted(reshaped(t, [-1, m * channels]), -across, width, channels)
                     for across, m, t in group
                 ]
             )
-            lines.append(
-                shifted(tf.reshape(row, [-1, n * inner]), -down, height, inner)
-            )
-        return tf.reshape(total(lines), [-1, channels])
+            lines.append(shifted(reshaped(row, [-1, n * inner]), -down, height, inner))
+        return reshaped(total(lines), [-1, channels])
 
     return build(steps, size, channels, plane)
 
@@ -84,6 +82,6 @@ def locate(first: Place, steps: Steps, size: Place) -> tuple[Place, Place]:
 
 def zeros(count: Place, rows: tf.Tensor, pixels: int, channels: int) -> tf.Tensor:
     """Rows [n * pixels, c] of zeros, for the n of `rows` [n * count, c]."""
-    image = tf.reshape(rows, [-1, count[0] * count[1] * channels])
+    image = reshaped(rows, [-1, count[0] * count[1] * channels])
     nothing = shifted(image, count[0] * count[1], pixels, channels)
-    return tf.reshape(nothing, [-1, channels])
+    return reshaped(nothing, [-1, channels])

@@ -14,6 +14,21 @@ import tensorflow as tf
 _FAN_IN = 4  # XNNPACK takes a concatenation of at most 4 or 5 tensors
 
 
+def reshaped(x: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Reshape, from where a chain of them began; nothing at all if that has the shape.
+
+    A reshape that changes nothing is more than a waste: around a product, TensorFlow
+    2.14's converter drops it together with the one after the product, wrongly.
+    """
+    target = [None if d == -1 else d for d in shape]
+    while True:
+        if x.shape.as_list() == target:
+            return x
+        if x.op.type != "Reshape":
+            return tf.reshape(x, shape)
+        x = x.op.inputs[0]
+
+
 def shifted(
     x: tf.Tensor, first: int, count: int, inner: int, fill: float = 0.0
 ) -> tf.Tensor:
@@ -41,14 +56,14 @@ def split(x: tf.Tensor, step: int, inner: int) -> list[tf.Tensor | None]:
         return [x]
     size = x.shape[1] // inner
     blocks = -(-size // step)
-    whole = tf.reshape(shifted(x, 0, blocks * step, inner), [-1, step * inner])
+    whole = reshaped(shifted(x, 0, blocks * step, inner), [-1, step * inner])
     parts: list[tf.Tensor | None] = []
     for r in range(step):
         count = -(-(size - r) // step)
         if count <= 0:
             parts.append(None)
             continue
-        part = tf.reshape(whole[:, r * inner : (r + 1) * inner], [-1, blocks * inner])
+        part = reshaped(whole[:, r * inner : (r + 1) * inner], [-1, blocks * inner])
         parts.append(shifted(part, 0, count, inner))
     return parts
 
@@ -58,12 +73,12 @@ def join(parts: Sequence[tf.Tensor], size: int, step: int, inner: int) -> tf.Ten
     if step == 1:
         return parts[0]
     blocks = -(-size // step)
-    full = [tf.reshape(shifted(p, 0, blocks, inner), [-1, inner]) for p in parts]
+    full = [reshaped(shifted(p, 0, blocks, inner), [-1, inner]) for p in parts]
     missing = step - len(full)
     side = concat(full)
     if missing:
         side = tf.pad(side, [(0, 0), (0, missing * inner)])
-    return shifted(tf.reshape(side, [-1, blocks * step * inner]), 0, size, inner)
+    return shifted(reshaped(side, [-1, blocks * step * inner]), 0, size, inner)
 
 
 def concat(parts: Sequence[tf.Tensor], axis: int = 1) -> tf.Tensor:

@@ -9,22 +9,12 @@ import tensorflow as tf
 from fedp.export.lowering.table import Scope, lowers
 
 
-def product(a: tf.Tensor, b: tf.Tensor, apart: bool = False) -> tf.Tensor:
+def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """a [m, k] times b [k, n].
 
     As BATCH_MATMUL: the converter would make tf.matmul a FULLY_CONNECTED, which no
     delegate takes unless its weights are constant.
-
-    Args:
-        a: the left factor.
-        b: the right factor.
-        apart: a comes from a reshape that changes its last axis, and the product is
-            reshaped too: the converter of TensorFlow 2.14 would drop both reshapes,
-            wrongly, unless b has three axes.
     """
-    if apart and a.op.type == "Reshape":
-        three = tf.raw_ops.BatchMatMulV2(x=a, y=tf.reshape(b, [1, *b.shape]))
-        return tf.reshape(three, [-1, b.shape[1]])
     return tf.raw_ops.BatchMatMulV2(x=a, y=b)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from fedp.export.lowering.lines import concat, shifted, total
+from fedp.export.lowering.lines import concat, reshaped, shifted, total
 from fedp.export.lowering.matmul import product, transposed
 from fedp.export.lowering.planes import Planes, Steps, build, resized
 from fedp.export.lowering.table import Scope
@@ -29,11 +29,11 @@ def convolve(
         return transposed(_columns(x, geometry, steps, scope))
 
     patches = scope.once(("rows", x.ref(), geometry, steps), rows)
-    matrix = tf.reshape(filters, [-1, x.shape[3] * count])
+    matrix = reshaped(filters, [-1, x.shape[3] * count])
 
     def plane(r: int, s: int) -> tf.Tensor:
         placed = product(tf.constant(_placement(geometry, steps, (r, s))), matrix)
-        placed = tf.reshape(placed, [patches.shape[1], count])
+        placed = reshaped(placed, [patches.shape[1], count])
         y = product(patches, placed)
         return resized(y, shape.plane_size(0, 0), shape.plane_size(r, s))
 
@@ -48,11 +48,11 @@ def filter_gradient(
     shares = []
     for r, s, rows in dy:
         rows = resized(rows, dy.plane_size(r, s), dy.plane_size(0, 0))
-        share = tf.reshape(product(columns, rows), [-1, x.shape[3] * dy.channels])
+        share = reshaped(product(columns, rows), [-1, x.shape[3] * dy.channels])
         place = _placement(geometry, dy.steps, (r, s))
         shares.append(product(tf.constant(place.T), share))
     shape = [*geometry.window, x.shape[3], dy.channels]
-    return tf.reshape(total(shares), shape)
+    return reshaped(total(shares), shape)
 
 
 def _columns(x: tf.Tensor, geometry: Geometry, steps: Steps, scope: Scope) -> tf.Tensor:
@@ -81,7 +81,7 @@ def _columns(x: tf.Tensor, geometry: Geometry, steps: Steps, scope: Scope) -> tf
                     i : i + windows[0],
                     j : j + windows[1],
                 ]
-                taps.append(tf.reshape(tap, [channels, -1]))
+                taps.append(reshaped(tap, [channels, -1]))
         return concat(taps, axis=0)
 
     return scope.once(("columns", x.ref(), geometry, steps), make)
@@ -93,14 +93,14 @@ def _grid(
     """x cut in cells of one stride: [stride down * across * c, n, cells...]."""
     _, height, width, channels = x.shape
     (down, across), line = stride, width * channels
-    rows = tf.reshape(x, [-1, height * line])
+    rows = reshaped(x, [-1, height * line])
     rows = shifted(rows, first[0] * down, cells[0] * down, line)
     rows = shifted(
-        tf.reshape(rows, [-1, line]), first[1] * across, cells[1] * across, channels
+        reshaped(rows, [-1, line]), first[1] * across, cells[1] * across, channels
     )
-    parts = tf.reshape(rows, [-1, cells[0], down, cells[1], across * channels])
+    parts = reshaped(rows, [-1, cells[0], down, cells[1], across * channels])
     turned = tf.transpose(parts, [2, 4, 0, 1, 3])
-    return tf.reshape(turned, [down * across * channels, -1, *cells])
+    return reshaped(turned, [down * across * channels, -1, *cells])
 
 
 def _offsets(geometry: Geometry, steps: Steps, axis: int) -> list[int]:

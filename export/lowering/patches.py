@@ -12,7 +12,7 @@ import collections
 import tensorflow as tf
 
 from fedp.export.lowering.lattice import locate, zeros
-from fedp.export.lowering.lines import concat, shifted, total
+from fedp.export.lowering.lines import concat, reshaped, shifted, total
 from fedp.export.lowering.matmul import gram, product, transposed
 from fedp.export.lowering.planes import Planes, Steps, build
 from fedp.export.lowering.table import Scope
@@ -47,7 +47,7 @@ def filter_gradient(
         for a in range(geometry.window[0])
     ]
     shape = [*geometry.window, x.channels, dy.channels]
-    return tf.reshape(concat(lines, axis=0), shape)
+    return reshaped(concat(lines, axis=0), shape)
 
 
 def input_gradient(dy: Planes, filters: tf.Tensor, geometry: Geometry) -> Planes:
@@ -62,26 +62,26 @@ def input_gradient(dy: Planes, filters: tf.Tensor, geometry: Geometry) -> Planes
         down, across = dy.plane_size(r, s)
         for a, matrix in enumerate(matrices):
             (q, row), _ = locate(_first(geometry, (r, s), (a, 0)), steps, x.size)
-            share = product(rows, matrix, apart=True)
-            share = tf.reshape(share, [-1, down * across * wide])
+            share = product(rows, matrix)
+            share = reshaped(share, [-1, down * across * wide])
             height = x.plane_size(q, 0)[0]
             sides[q, s].append(shifted(share, -row, height, across * wide))
     terms = collections.defaultdict(list)
     for (q, s), parts in sides.items():
-        side = tf.reshape(total(parts), [-1, wide])
+        side = reshaped(total(parts), [-1, wide])
         for b in range(geometry.window[1]):
             _, (p, column) = locate(_first(geometry, (0, s), (0, b)), steps, x.size)
             tap = side[:, b * channels : (b + 1) * channels]
-            tap = tf.reshape(tap, [-1, dy.plane_size(0, s)[1] * channels])
+            tap = reshaped(tap, [-1, dy.plane_size(0, s)[1] * channels])
             width = x.plane_size(0, p)[1]
             terms[q, p].append(shifted(tap, -column, width, channels))
 
     def plane(q: int, p: int) -> tf.Tensor:
         if (q, p) in terms:
-            return tf.reshape(total(terms[q, p]), [-1, channels])
+            return reshaped(total(terms[q, p]), [-1, channels])
         _, _, rows = next(iter(dy))
         height, width = x.plane_size(q, p)
-        some = tf.reshape(rows, [-1, dy.channels])[:, :1]
+        some = reshaped(rows, [-1, dy.channels])[:, :1]
         blank = zeros(dy.plane_size(0, 0), some, height * width, 1)
         return blank * tf.zeros([1, channels])
 
@@ -109,16 +109,16 @@ def _line(
             first = _first(geometry, place, (0, b))
             _, (p, column) = locate(first, x.steps, x.size)
             width = x.plane_size(0, p)[1]
-            lines = tf.reshape(x.rows[q][p], [-1, width * channels])
+            lines = reshaped(x.rows[q][p], [-1, width * channels])
             taps.append(
-                tf.reshape(shifted(lines, column, across, channels), [-1, channels])
+                reshaped(shifted(lines, column, across, channels), [-1, channels])
             )
-        return tf.reshape(concat(taps), [-1, height * inner])
+        return reshaped(concat(taps), [-1, height * inner])
 
     def line() -> tf.Tensor:
         key = ("side by side", x, geometry, y.steps, q, s)
         taken = shifted(scope.once(key, side_by_side), row, down, inner)
-        return tf.reshape(taken, [-1, geometry.window[1] * channels])
+        return reshaped(taken, [-1, geometry.window[1] * channels])
 
     return scope.once(("line", x, geometry, y.steps, q, row, down, s), line)
 
@@ -148,8 +148,7 @@ def _input_steps(geometry: Geometry, steps: Steps) -> Steps:
 def _matrices(filters: tf.Tensor) -> list[tf.Tensor]:
     """The filters line by line, each [kw * c, f]."""
     height, width, channels, count = filters.shape
-    lines = tf.reshape(filters, [height, width * channels * count])
+    lines = reshaped(filters, [height, width * channels * count])
     return [
-        tf.reshape(lines[a : a + 1, :], [width * channels, count])
-        for a in range(height)
+        reshaped(lines[a : a + 1, :], [width * channels, count]) for a in range(height)
     ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from fedp.export.lowering.lines import join, shifted, split
+from fedp.export.lowering.lines import join, reshaped, shifted, split
 from fedp.export.lowering.table import Scope
 
 Steps = tuple[int, int]
@@ -103,12 +103,12 @@ def _cut(image: tf.Tensor, steps: Steps) -> Planes:
     _, height, width, channels = image.shape
     line = width * channels
     across = [
-        split(tf.reshape(lines, [-1, line]), steps[1], channels)
-        for lines in split(tf.reshape(image, [-1, height * line]), steps[0], line)
+        split(reshaped(lines, [-1, line]), steps[1], channels)
+        for lines in split(reshaped(image, [-1, height * line]), steps[0], line)
     ]
 
     def plane(r: int, s: int) -> tf.Tensor:
-        return tf.reshape(across[r][s], [-1, channels])
+        return reshaped(across[r][s], [-1, channels])
 
     return build(steps, (height, width), channels, plane)
 
@@ -120,15 +120,15 @@ def _assembled(planes: Planes) -> tf.Tensor:
     for r, line in enumerate(planes.rows):
         down = planes.plane_size(r, 0)[0]
         parts = [
-            tf.reshape(rows, [-1, planes.plane_size(r, s)[1] * channels])
+            reshaped(rows, [-1, planes.plane_size(r, s)[1] * channels])
             for s, rows in enumerate(line)
             if rows is not None
         ]
         if parts:
             joined = join(parts, width, planes.steps[1], channels)
-            lines.append(tf.reshape(joined, [-1, down * width * channels]))
+            lines.append(reshaped(joined, [-1, down * width * channels]))
     image = join(lines, height, planes.steps[0], width * channels)
-    return tf.reshape(image, [-1, height, width, channels])
+    return reshaped(image, [-1, height, width, channels])
 
 
 def resized(rows: tf.Tensor, size: Steps, target: Steps) -> tf.Tensor:
@@ -137,9 +137,9 @@ def resized(rows: tf.Tensor, size: Steps, target: Steps) -> tf.Tensor:
         return rows
     channels = rows.shape[1]
     if size[1] != target[1]:
-        lines = tf.reshape(rows, [-1, size[1] * channels])
+        lines = reshaped(rows, [-1, size[1] * channels])
         rows = shifted(lines, 0, target[1], channels)
     if size[0] != target[0]:
         inner = target[1] * channels
-        rows = shifted(tf.reshape(rows, [-1, size[0] * inner]), 0, target[0], inner)
-    return tf.reshape(rows, [-1, channels])
+        rows = shifted(reshaped(rows, [-1, size[0] * inner]), 0, target[0], inner)
+    return reshaped(rows, [-1, channels])

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from fedp.export.lowering.activation import is_positive
 from fedp.export.lowering.lattice import put, take
+from fedp.export.lowering.lines import reshaped
 from fedp.export.lowering.planes import (
     NHWC,
     Image,
@@ -43,12 +44,33 @@ def max_pool_grad(
     geometry = _geometry(op, x)
     x = planes_of(x, geometry.strides, scope)
     y, left = (planes_of(image, NHWC, scope).rows[0][0] for image in (y, gradient))
+    following = _relu_gradients(op)
+    if following:
+        left = left * is_positive(y)
+        bias_gradient = tf.reduce_sum(left, axis=0)
     shares = []
     for tap in _taps(x, geometry, scope)[:-1]:
         passed = left * is_positive(y - tap)
         shares.append(left - passed)
         left = passed
-    return [_spread([*shares, left], geometry, x.channels, scope)]
+    spread = _spread([*shares, left], geometry, x.channels, scope)
+    for relu_gradient in following:
+        scope.done[relu_gradient] = [spread]
+        for consumer in relu_gradient.outputs[0].consumers():
+            if consumer.type == "BiasAddGrad":
+                scope.done[consumer] = [bias_gradient]
+    return [spread]
+
+
+def _relu_gradients(op: tf.Operation) -> list[tf.Operation]:
+    """The ReLU gradients that alone follow, of the activation that was pooled.
+
+    A maximum that is not positive has no gradient, wherever it was: zeroing that
+    before it is spread does their work on a window in place of its pixels.
+    """
+    following = op.outputs[0].consumers()
+    fit = all(c.type == "ReluGrad" and c.inputs[1] is op.inputs[0] for c in following)
+    return list(following) if fit and op.inputs[0].op.type == "Relu" else []
 
 
 def _taps(x: Planes, geometry: Geometry, scope: Scope) -> list[tf.Tensor]:
@@ -73,7 +95,7 @@ def _firsts(geometry: Geometry) -> list[tuple[int, int]]:
 
 
 def _as_image(rows: tf.Tensor, geometry: Geometry, channels: int) -> tf.Tensor:
-    return tf.reshape(rows, [-1, *geometry.output, channels])
+    return reshaped(rows, [-1, *geometry.output, channels])
 
 
 def _builtin(op: tf.Operation, x: tf.Tensor) -> tf.Tensor:

@@ -108,6 +108,8 @@ class _Rewriter:
             if inputs[0] is None:
                 raise ExportError(f"{place(op)} reads a variable that is not a weight")
             return [inputs[0]]
+        if op in self._scope.done:
+            return self._scope.done[op]
         if op.type in _CALLS:
             return self._inline(op, inputs)
         if any(isinstance(value, Planes) for value in inputs):

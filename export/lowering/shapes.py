@@ -31,6 +31,20 @@ def reshape(
     return [tf.reshape(x, shape)]
 
 
+@lowers("ExpandDims", "Squeeze")
+def expand_or_squeeze(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """A reshape, which XNNPACK takes, where one axis at most is unknown."""
+    x = inputs[0]
+    known = op.outputs[0].shape
+    if known.rank is not None and known.as_list().count(None) <= 1:
+        return [tf.reshape(x, [-1 if d is None else d for d in known])]
+    if op.type == "Squeeze":
+        return [tf.squeeze(x, op.get_attr("squeeze_dims") or None)]
+    return [tf.expand_dims(x, inputs[1])]
+
+
 @lowers("ShapeN")
 def shape_n(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope

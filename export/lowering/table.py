@@ -16,10 +16,13 @@ class Scope:
     Attributes:
         memo: results by key, so that a forward op and its gradient share patches.
         random_seed: first half of the seed pair of every random op.
+        done: outputs of ops to come that an earlier lowering has made along with its
+            own.
     """
 
     memo: dict[Hashable, Any]
     random_seed: int = 1
+    done: dict[tf.Operation, list[Any]] = dataclasses.field(default_factory=dict)
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Returns the value made for `key`, making it at the first call."""

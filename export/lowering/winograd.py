@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from fedp.export.lowering.lines import concat, shifted, total
+from fedp.export.lowering.lines import concat, reshaped, shifted, total
 from fedp.export.lowering.matmul import gram, product
 from fedp.export.lowering.planes import Planes, build, resized
 from fedp.export.lowering.table import Scope
@@ -49,12 +49,10 @@ def filter_gradient(
     v, dm = _tiles(x, geometry, scope), _output_tiles(dy, geometry, scope)
     size = x.channels * dy.channels
     du = [
-        tf.reshape(gram(v[k][m], dm[k][m]), [1, size])
-        for k in range(4)
-        for m in range(4)
+        reshaped(gram(v[k][m], dm[k][m]), [1, size]) for k in range(4) for m in range(4)
     ]
     dw = product(tf.constant(_GG.T), concat(du, axis=0))
-    return tf.reshape(dw, [3, 3, x.channels, dy.channels])
+    return reshaped(dw, [3, 3, x.channels, dy.channels])
 
 
 def input_gradient(
@@ -69,16 +67,16 @@ def input_gradient(
     top, left = geometry.padding[0][0], geometry.padding[1][0]
     lines: list[Four] = []  # [k][s]: [n * down, width of plane s * c]
     for k in range(4):
-        dv = _b([product(dm[k][m], u[k][m], apart=True) for m in range(4)])
-        parts = [tf.reshape(part, [-1, across * channels]) for part in dv]
+        dv = _b([product(dm[k][m], u[k][m]) for m in range(4)])
+        parts = [reshaped(part, [-1, across * channels]) for part in dv]
         widths = [shape.plane_size(0, s)[1] for s in range(2)]
         lines.append([_overlaid(parts, s, left, widths[s], channels) for s in range(2)])
 
     def plane(r: int, s: int) -> tf.Tensor:
         height, width = shape.plane_size(r, s)
         inner = width * channels
-        four = _b([tf.reshape(line[s], [-1, down * inner]) for line in lines])
-        return tf.reshape(_overlaid(four, r, top, height, inner), [-1, channels])
+        four = _b([reshaped(line[s], [-1, down * inner]) for line in lines])
+        return reshaped(_overlaid(four, r, top, height, inner), [-1, channels])
 
     return build(STEPS, geometry.size, channels, plane)
 
@@ -94,14 +92,14 @@ def _tiles(x: Planes, geometry: Geometry, scope: Scope) -> list[Four]:
         for s in range(2):
             inner = x.plane_size(0, s)[1] * channels
             planes = [
-                tf.reshape(x.rows[r][s], [-1, x.plane_size(r, s)[0] * inner])
+                reshaped(x.rows[r][s], [-1, x.plane_size(r, s)[0] * inner])
                 for r in range(2)
             ]
             taps = _bt(_taps(planes, top, down, inner))
-            sides.append([tf.reshape(tap, [-1, inner]) for tap in taps])
+            sides.append([reshaped(tap, [-1, inner]) for tap in taps])
         return [
             [
-                tf.reshape(v, [-1, channels])
+                reshaped(v, [-1, channels])
                 for v in _bt(_taps([side[k] for side in sides], left, across, channels))
             ]
             for k in range(4)
@@ -130,12 +128,12 @@ def _filters(filters: tf.Tensor, scope: Scope, turned: bool = False) -> list[Fou
     _, _, channels, count = filters.shape
 
     def make() -> list[Four]:
-        w = tf.reshape(filters, [9, channels, count])
+        w = reshaped(filters, [9, channels, count])
         shape = [channels, count]
         if turned:
             w, shape = tf.transpose(w, [0, 2, 1]), [count, channels]
-        u = product(tf.constant(_GG), tf.reshape(w, [9, channels * count]))
-        flat = [tf.reshape(u[i : i + 1, :], shape) for i in range(16)]
+        u = product(tf.constant(_GG), reshaped(w, [9, channels * count]))
+        flat = [reshaped(u[i : i + 1, :], shape) for i in range(16)]
         return [flat[i : i + 4] for i in range(0, 16, 4)]
 
     return scope.once(("winograd filters", filters.ref(), turned), make)
