@@ -7,20 +7,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import narrow, patches, winograd
-from fedp.export.lowering.layout import fits_winograd, wanted_steps
+from fedp.export.lowering.layout import fits_winograd, stride_of, wanted_steps
 from fedp.export.lowering.planes import (
     NHWC,
     Image,
     Planes,
-    Steps,
     nhwc,
     planes_of,
     simplest,
 )
-from fedp.export.lowering.table import Scope, lowers, place
-from fedp.export.lowering.windows import Geometry
+from fedp.export.lowering.table import Scope, lowers
+from fedp.export.lowering.windows import Geometry, conv_geometry
 
 _FEW = 4  # channels
 
@@ -29,7 +27,7 @@ _FEW = 4  # channels
 def conv2d(op: tf.Operation, inputs: Sequence[Any], scope: Scope) -> list[Image]:
     """y [n, down, across, f] of x [n, h, w, c] and filters [kh, kw, c, f]."""
     x, filters = inputs
-    geometry = _geometry(op, x.shape, filters.shape)
+    geometry = conv_geometry(op, x.shape, filters.shape)
     if fits_winograd(geometry, x.shape[3]):
         x = planes_of(x, winograd.STEPS, scope)
         return [winograd.convolve(x, filters, geometry, scope)]
@@ -39,7 +37,7 @@ def conv2d(op: tf.Operation, inputs: Sequence[Any], scope: Scope) -> list[Image]
     if _is_narrow(x, geometry):
         x = nhwc(x, scope)
         return [simplest(narrow.convolve(x, filters, geometry, steps, scope), scope)]
-    x = planes_of(x, _times(geometry.strides, steps), scope)
+    x = planes_of(x, stride_of(geometry, steps), scope)
     return [simplest(patches.convolve(x, filters, geometry, steps, scope), scope)]
 
 
@@ -49,7 +47,7 @@ def conv2d_backprop_filter(
 ) -> list[tf.Tensor]:
     """The gradient by the filters."""
     x, _, dy = inputs
-    geometry = _geometry(op, x.shape, op.outputs[0].shape)
+    geometry = conv_geometry(op, x.shape, op.outputs[0].shape)
     if fits_winograd(geometry, x.shape[3]):
         x, dy = (planes_of(image, winograd.STEPS, scope) for image in (x, dy))
         return [winograd.filter_gradient(x, dy, geometry, scope)]
@@ -57,7 +55,7 @@ def conv2d_backprop_filter(
     dy = planes_of(dy, steps, scope)
     if _is_narrow(x, geometry):
         return [narrow.filter_gradient(nhwc(x, scope), dy, geometry, scope)]
-    x = planes_of(x, _times(geometry.strides, steps), scope)
+    x = planes_of(x, stride_of(geometry, steps), scope)
     return [patches.filter_gradient(x, dy, geometry, scope)]
 
 
@@ -67,7 +65,7 @@ def conv2d_backprop_input(
 ) -> list[Image]:
     """The gradient by the image."""
     _, filters, dy = inputs
-    geometry = _geometry(op, op.outputs[0].shape, filters.shape)
+    geometry = conv_geometry(op, op.outputs[0].shape, filters.shape)
     if fits_winograd(geometry, filters.shape[2]):
         dy = planes_of(dy, winograd.STEPS, scope)
         return [winograd.input_gradient(dy, filters, geometry, scope)]
@@ -78,25 +76,3 @@ def conv2d_backprop_input(
 
 def _is_narrow(x: Image, geometry: Geometry) -> bool:
     return not isinstance(x, Planes) and x.shape[3] < _FEW and geometry.window != (1, 1)
-
-
-def _times(strides: Steps, steps: Steps) -> Steps:
-    return strides[0] * steps[0], strides[1] * steps[1]
-
-
-def _geometry(op: tf.Operation, x: Any, filters: Any) -> Geometry:
-    if op.get_attr("data_format") != b"NHWC":
-        raise ExportError(
-            f"{place(op)}: channels first is not supported: build the model "
-            "channels last"
-        )
-    if op.get_attr("padding") == b"EXPLICIT":
-        raise ExportError(
-            f"{place(op)}: explicit padding is not supported: use SAME, VALID or a "
-            "ZeroPadding2D layer"
-        )
-    if x[3] != filters[2]:
-        raise ExportError(
-            f"{place(op)}: grouped convolution is not supported: use groups=1"
-        )
-    return Geometry.of_op(op, (x[1], x[2]), (filters[0], filters[1]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from fedp.export.lowering.lines import reshaped
 from fedp.export.lowering.table import Scope, lowers
 
 
@@ -13,9 +14,14 @@ def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """a [m, k] times b [k, n].
 
     As BATCH_MATMUL: the converter would make tf.matmul a FULLY_CONNECTED, which no
-    delegate takes unless its weights are constant.
+    delegate takes unless its weights are constant. With three axes where a was
+    reshaped: of reshape, product, reshape, the converter of TensorFlow 2.14 leaves
+    the reshapes out, wrongly, if ranks before and after are the same.
     """
-    return tf.raw_ops.BatchMatMulV2(x=a, y=b)
+    if a.op.type != "Reshape":
+        return tf.raw_ops.BatchMatMulV2(x=a, y=b)
+    three = reshaped(a, [1, -1, a.shape[1]])
+    return reshaped(tf.raw_ops.BatchMatMulV2(x=three, y=b), [-1, b.shape[1]])
 
 
 def transposed(a: tf.Tensor) -> tf.Tensor:

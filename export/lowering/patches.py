@@ -12,6 +12,7 @@ import collections
 import tensorflow as tf
 
 from fedp.export.lowering.lattice import locate, zeros
+from fedp.export.lowering.layout import stride_of
 from fedp.export.lowering.lines import concat, reshaped, shifted, total
 from fedp.export.lowering.matmul import gram, product, transposed
 from fedp.export.lowering.planes import Planes, Steps, build
@@ -53,7 +54,7 @@ def filter_gradient(
 def input_gradient(dy: Planes, filters: tf.Tensor, geometry: Geometry) -> Planes:
     """dx: dy w^T, every tap's share put back where it was taken from, and summed."""
     matrices = [transposed(matrix) for matrix in _matrices(filters)]
-    steps = _input_steps(geometry, dy.steps)
+    steps = stride_of(geometry, dy.steps)
     channels = filters.shape[2]
     x = Planes((), steps, geometry.size, channels)
     wide = geometry.window[1] * channels
@@ -139,10 +140,6 @@ def _first(
         )
     )
     return down, across
-
-
-def _input_steps(geometry: Geometry, steps: Steps) -> Steps:
-    return geometry.strides[0] * steps[0], geometry.strides[1] * steps[1]
 
 
 def _matrices(filters: tf.Tensor) -> list[tf.Tensor]:

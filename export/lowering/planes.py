@@ -78,6 +78,17 @@ def build(
     return dataclasses.replace(empty, rows=rows)
 
 
+def map_rows(
+    planes: Planes, function: Callable[[tf.Tensor], tf.Tensor], channels: int
+) -> Planes:
+    """Planes whose rows are a function's of these planes' rows."""
+
+    def plane(r: int, s: int) -> tf.Tensor:
+        return function(planes.rows[r][s])
+
+    return build(planes.steps, planes.size, channels, plane)
+
+
 def planes_of(image: Image, steps: Steps, scope: Scope) -> Planes:
     """The image in these steps, converted once."""
     if isinstance(image, Planes) and image.steps == steps:

@@ -13,14 +13,19 @@ from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     activation,
     bias,
+    blocks,
     convolution,
+    depthwise,
     loss,
     matmul,
+    padding,
     pooling,
     randomness,
+    reductions,
     shapes,
 )
 from fedp.export.lowering.elementwise import ELEMENTWISE, by_plane
+from fedp.export.lowering.folding import folded
 from fedp.export.lowering.planes import Planes, nhwc
 from fedp.export.lowering.table import (
     BUILTIN,
@@ -93,7 +98,10 @@ class _Rewriter:
             op = stack.pop()
             if op.type == "Placeholder" or id(op.outputs[0]) in self._values:
                 continue
-            if id(op) not in needed:
+            known = folded(op)
+            if known is not None:
+                self._values[id(op.outputs[0])] = tf.constant(known)
+            elif id(op) not in needed:
                 needed.add(id(op))
                 stack.extend(t.op for t in op.inputs)
         for op in wanted[0].graph.get_operations() if wanted else ():

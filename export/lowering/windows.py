@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+
+from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering.table import place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,20 +48,6 @@ class Geometry:
             pads = [(0, 0), (0, 0)]
         return cls(size, window, strides, dilations, (pads[0], pads[1]))
 
-    @classmethod
-    def of_op(
-        cls, op: tf.Operation, size: Sequence[int], window: Sequence[int]
-    ) -> Geometry:
-        """Reads strides, dilations and padding of a convolution."""
-        strides, dilations = op.get_attr("strides"), op.get_attr("dilations")
-        return cls.of(
-            (size[0], size[1]),
-            (window[0], window[1]),
-            (strides[1], strides[2]),
-            (dilations[1], dilations[2]),
-            op.get_attr("padding").decode(),
-        )
-
     @property
     def output(self) -> tuple[int, int]:
         """Number of windows, down and across."""
@@ -83,3 +72,57 @@ class Geometry:
             for i in range(self.window[0])
             for j in range(self.window[1])
         ]
+
+    def firsts(self) -> list[tuple[int, int]]:
+        """The pixel that each tap of the first window sees; negative in padding."""
+        top, left = self.padding[0][0], self.padding[1][0]
+        return [(down - top, across - left) for down, across in self.taps]
+
+
+def conv_geometry(op: tf.Operation, x: Any, filters: Any) -> Geometry:
+    """How a convolution's windows lie.
+
+    Args:
+        op: a convolution or one of its gradients.
+        x: shape of the image, [n, h, w, c].
+        filters: shape of the filters, [kh, kw, c, ...].
+
+    Raises:
+        ExportError: it is of a kind without a lowering.
+    """
+    if op.get_attr("data_format") != b"NHWC":
+        raise ExportError(
+            f"{place(op)}: channels first is not supported: build the model "
+            "channels last"
+        )
+    if op.get_attr("padding") == b"EXPLICIT":
+        raise ExportError(
+            f"{place(op)}: explicit padding is not supported: use SAME, VALID or a "
+            "ZeroPadding2D layer"
+        )
+    if x[3] != filters[2]:
+        raise ExportError(
+            f"{place(op)}: grouped convolution is not supported: use groups=1"
+        )
+    return _geometry(op, x, filters[:2], op.get_attr("dilations")[1:3])
+
+
+def pool_geometry(op: tf.Operation, x: Any) -> Geometry:
+    """How a pool's windows lie on an image of shape x."""
+    if op.get_attr("data_format") != b"NHWC":
+        raise ExportError(
+            f"{place(op)}: channels first is not supported: build the model "
+            "channels last"
+        )
+    return _geometry(op, x, op.get_attr("ksize")[1:3], (1, 1))
+
+
+def _geometry(op: tf.Operation, x: Any, window: Any, dilations: Any) -> Geometry:
+    _, down, across, _ = op.get_attr("strides")
+    return Geometry.of(
+        (x[1], x[2]),
+        (window[0], window[1]),
+        (down, across),
+        (dilations[0], dilations[1]),
+        op.get_attr("padding").decode(),
+    )
