@@ -14,14 +14,19 @@ def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """a [m, k] times b [k, n].
 
     As BATCH_MATMUL: the converter would make tf.matmul a FULLY_CONNECTED, which no
-    delegate takes unless its weights are constant. With three axes where a was
-    reshaped: of reshape, product, reshape, the converter of TensorFlow 2.14 leaves
-    the reshapes out, wrongly, if ranks before and after are the same.
+    delegate takes unless its weights are constant. With three axes where m is unknown:
+    of a reshape, a product and a reshape the converter of TensorFlow 2.14 leaves both
+    reshapes out, wrongly, if all has two.
     """
-    if a.op.type != "Reshape":
-        return tf.raw_ops.BatchMatMulV2(x=a, y=b)
-    three = reshaped(a, [1, -1, a.shape[1]])
-    return reshaped(tf.raw_ops.BatchMatMulV2(x=three, y=b), [-1, b.shape[1]])
+    if a.shape[0] is not None:
+        return bare_product(a, b)
+    three = bare_product(reshaped(a, [1, -1, a.shape[1]]), b)
+    return reshaped(three, [-1, b.shape[1]])
+
+
+def bare_product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The same, for a product that is summed before anything reshapes it."""
+    return tf.raw_ops.BatchMatMulV2(x=a, y=b)
 
 
 def transposed(a: tf.Tensor) -> tf.Tensor:

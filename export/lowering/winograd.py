@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fedp.export.lowering.lines import concat, reshaped, shifted, total
-from fedp.export.lowering.matmul import gram, product
+from fedp.export.lowering.matmul import bare_product, gram, product
 from fedp.export.lowering.planes import Planes, build, resized
 from fedp.export.lowering.table import Scope
 from fedp.export.lowering.windows import Geometry
@@ -31,7 +31,7 @@ def convolve(x: Planes, filters: tf.Tensor, geometry: Geometry, scope: Scope) ->
     """y = A^T [(G w G^T) * (B^T x B)] A, in planes."""
     v = _tiles(x, geometry, scope)
     u = _filters(filters, scope)
-    halves = [_at([product(v[k][m], u[k][m]) for m in range(4)]) for k in range(4)]
+    halves = [_at([bare_product(v[k][m], u[k][m]) for m in range(4)]) for k in range(4)]
     outputs = [_at([half[s] for half in halves]) for s in range(2)]
     down, across = _counts(geometry)
     shape = Planes((), STEPS, geometry.output, filters.shape[3])
@@ -67,7 +67,8 @@ def input_gradient(
     top, left = geometry.padding[0][0], geometry.padding[1][0]
     lines: list[Four] = []  # [k][s]: [n * down, width of plane s * c]
     for k in range(4):
-        dv = _b([product(dm[k][m], u[k][m]) for m in range(4)])
+        times = (product, bare_product, bare_product, product)
+        dv = _b([times[m](dm[k][m], u[k][m]) for m in range(4)])
         parts = [reshaped(part, [-1, across * channels]) for part in dv]
         widths = [shape.plane_size(0, s)[1] for s in range(2)]
         lines.append([_overlaid(parts, s, left, widths[s], channels) for s in range(2)])
