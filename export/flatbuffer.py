@@ -15,6 +15,14 @@ from fedp.device_runtime import artifact_file, contract
 from fedp.device_runtime.errors import ExportError
 
 _ALIGNMENT = 16  # schema.fbs: Buffer.data is force_align: 16
+# Of the options of CALL_ONCE, IF and WHILE: the subgraphs they run.
+_SUBGRAPH_FIELDS = (
+    "initSubgraphIndex",
+    "thenSubgraphIndex",
+    "elseSubgraphIndex",
+    "condSubgraphIndex",
+    "bodySubgraphIndex",
+)
 _OP_NAMES = {
     number: name
     for name, number in vars(schema.BuiltinOperator).items()
@@ -126,6 +134,26 @@ def embed(
     )
     text = hashed.to_json()
     return packed[:begin] + text + packed[begin + len(text) :]
+
+
+def lead_with(content: bytes, signature: str) -> bytes:
+    """Makes a signature's subgraph the first one."""
+    model = load(content)
+    wanted = next(
+        s for s in model.signatureDefs if s.signatureKey.decode() == signature
+    )
+    moved = {0: wanted.subgraphIndex, wanted.subgraphIndex: 0}
+    graphs = list(model.subgraphs)
+    model.subgraphs = [graphs[moved.get(i, i)] for i in range(len(graphs))]
+    for entry in model.signatureDefs:
+        entry.subgraphIndex = moved.get(entry.subgraphIndex, entry.subgraphIndex)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            for field in _SUBGRAPH_FIELDS:
+                index = getattr(operator.builtinOptions, field, None)
+                if index is not None:
+                    setattr(operator.builtinOptions, field, moved.get(index, index))
+    return pack(model)
 
 
 def load(content: bytes) -> Any:

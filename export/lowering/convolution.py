@@ -1,4 +1,4 @@
-"""Convolutions as patches times a matrix (im2col), forward and both gradients."""
+"""Conv2D and its gradients: which spelling serves which convolution."""
 
 from __future__ import annotations
 
@@ -7,107 +7,72 @@ from typing import Any
 
 import tensorflow as tf
 
-from fedp.device_runtime.errors import ExportError
-from fedp.export.lowering.matmul import product, transposed
-from fedp.export.lowering.table import Scope, lowers, place
-from fedp.export.lowering.windows import Geometry, crop, pad, put, take
+from fedp.export.lowering import narrow, patches, winograd
+from fedp.export.lowering.layout import fits_winograd, stride_of, wanted_steps
+from fedp.export.lowering.planes import (
+    NHWC,
+    Image,
+    Planes,
+    nhwc,
+    planes_of,
+    simplest,
+)
+from fedp.export.lowering.table import Scope, lowers
+from fedp.export.lowering.windows import Geometry, conv_geometry
 
-_FAN_IN = 4  # XNNPACK takes a concatenation of at most 4 or 5 tensors
+_FEW = 4  # channels
 
 
-@lowers("Conv2D")
-def conv2d(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """y = patches(x) W: [n down across, taps c] times [taps c, filters]."""
+@lowers("Conv2D", takes_planes=True)
+def conv2d(op: tf.Operation, inputs: Sequence[Any], scope: Scope) -> list[Image]:
+    """y [n, down, across, f] of x [n, h, w, c] and filters [kh, kw, c, f]."""
     x, filters = inputs
-    geometry = _geometry(op, x.shape, filters.shape)
-    flat = product(_patches(x, geometry, scope), _matrix(filters))
-    return [tf.reshape(flat, [-1, *geometry.output, filters.shape[3]])]
+    geometry = conv_geometry(op, x.shape, filters.shape)
+    if fits_winograd(geometry, x.shape[3]):
+        x = planes_of(x, winograd.STEPS, scope)
+        return [winograd.convolve(x, filters, geometry, scope)]
+    steps = wanted_steps(op)
+    scope.memo["steps", op.inputs[0].ref(), geometry] = steps
+    scope.memo["steps", op.inputs[1].ref(), geometry] = steps
+    if _is_narrow(x, geometry):
+        x = nhwc(x, scope)
+        return [simplest(narrow.convolve(x, filters, geometry, steps, scope), scope)]
+    x = planes_of(x, stride_of(geometry, steps), scope)
+    return [simplest(patches.convolve(x, filters, geometry, steps, scope), scope)]
 
 
-@lowers("Conv2DBackpropFilter")
+@lowers("Conv2DBackpropFilter", takes_planes=True)
 def conv2d_backprop_filter(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+    op: tf.Operation, inputs: Sequence[Any], scope: Scope
 ) -> list[tf.Tensor]:
-    """dW = patches(x)^T dy."""
+    """The gradient by the filters."""
     x, _, dy = inputs
-    shape = op.outputs[0].shape
-    geometry = _geometry(op, x.shape, shape)
-    rows = tf.reshape(dy, [-1, dy.shape[3]])
-    patches = _patches(x, geometry, scope)
-    gradient = product(_transposed_once(patches, scope), rows)
-    return [tf.reshape(gradient, shape)]
+    geometry = conv_geometry(op, x.shape, op.outputs[0].shape)
+    if fits_winograd(geometry, x.shape[3]):
+        x, dy = (planes_of(image, winograd.STEPS, scope) for image in (x, dy))
+        return [winograd.filter_gradient(x, dy, geometry, scope)]
+    steps = scope.memo.get(("steps", op.inputs[0].ref(), geometry), NHWC)
+    dy = planes_of(dy, steps, scope)
+    if _is_narrow(x, geometry):
+        return [narrow.filter_gradient(nhwc(x, scope), dy, geometry, scope)]
+    x = planes_of(x, stride_of(geometry, steps), scope)
+    return [patches.filter_gradient(x, dy, geometry, scope)]
 
 
-@lowers("Conv2DBackpropInput")
+@lowers("Conv2DBackpropInput", takes_planes=True)
 def conv2d_backprop_input(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """dx: dy W^T, every tap's share put back where it was taken from, and summed."""
+    op: tf.Operation, inputs: Sequence[Any], scope: Scope
+) -> list[Image]:
+    """The gradient by the image."""
     _, filters, dy = inputs
-    geometry = _geometry(op, op.outputs[0].shape, filters.shape)
-    rows = tf.reshape(dy, [-1, dy.shape[3]])
-    shares = product(rows, transposed(_matrix(filters)))
-    channels = filters.shape[2]
-    total = None
-    for number, tap in enumerate(geometry.taps):
-        share = shares[:, number * channels : (number + 1) * channels]
-        placed = put(tf.reshape(share, [-1, *geometry.output, channels]), tap, geometry)
-        total = placed if total is None else total + placed
-    return [crop(total, geometry)]
+    geometry = conv_geometry(op, op.outputs[0].shape, filters.shape)
+    if fits_winograd(geometry, filters.shape[2]):
+        dy = planes_of(dy, winograd.STEPS, scope)
+        return [winograd.input_gradient(dy, filters, geometry, scope)]
+    steps = scope.memo.get(("steps", op.inputs[1].ref(), geometry), NHWC)
+    dy = planes_of(dy, steps, scope)
+    return [simplest(patches.input_gradient(dy, filters, geometry), scope)]
 
 
-def _patches(x: tf.Tensor, geometry: Geometry, scope: Scope) -> tf.Tensor:
-    """Each window as a row: [n down across, taps c]; made once for both passes."""
-
-    def make() -> tf.Tensor:
-        padded = pad(x, geometry)
-        parts = [
-            tf.reshape(take(padded, tap, geometry), [-1, x.shape[3]])
-            for tap in geometry.taps
-        ]
-        return _concatenated(parts)
-
-    return scope.once(("patches", x.ref(), geometry), make)
-
-
-def _transposed_once(patches: tf.Tensor, scope: Scope) -> tf.Tensor:
-    return scope.once(("transposed", patches.ref()), lambda: transposed(patches))
-
-
-def _concatenated(parts: list[tf.Tensor]) -> tf.Tensor:
-    while len(parts) > 1:
-        groups = [parts[i : i + _FAN_IN] for i in range(0, len(parts), _FAN_IN)]
-        parts = [tf.concat(g, 1) if len(g) > 1 else g[0] for g in groups]
-    return parts[0]
-
-
-def _matrix(filters: tf.Tensor) -> tf.Tensor:
-    height, width, channels, count = filters.shape
-    return tf.reshape(filters, [height * width * channels, count])
-
-
-def _geometry(op: tf.Operation, x: Any, filters: Any) -> Geometry:
-    if op.get_attr("data_format") != b"NHWC":
-        raise ExportError(
-            f"{place(op)}: channels first is not supported: build the model "
-            "channels last"
-        )
-    if op.get_attr("padding") == b"EXPLICIT":
-        raise ExportError(
-            f"{place(op)}: explicit padding is not supported: use SAME, VALID or a "
-            "ZeroPadding2D layer"
-        )
-    if x[3] != filters[2]:
-        raise ExportError(
-            f"{place(op)}: grouped convolution is not supported: use groups=1"
-        )
-    strides, dilations = op.get_attr("strides"), op.get_attr("dilations")
-    return Geometry.of(
-        (x[1], x[2]),
-        (filters[0], filters[1]),
-        (strides[1], strides[2]),
-        (dilations[1], dilations[2]),
-        op.get_attr("padding").decode(),
-    )
+def _is_narrow(x: Image, geometry: Geometry) -> bool:
+    return not isinstance(x, Planes) and x.shape[3] < _FEW and geometry.window != (1, 1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from fedp.export.lowering.lines import reshaped
 from fedp.export.lowering.table import Scope, lowers
 
 
@@ -13,8 +14,18 @@ def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """a [m, k] times b [k, n].
 
     As BATCH_MATMUL: the converter would make tf.matmul a FULLY_CONNECTED, which no
-    delegate takes unless its weights are constant.
+    delegate takes unless its weights are constant. With three axes where m is unknown:
+    of a reshape, a product and a reshape the converter of TensorFlow 2.14 leaves both
+    reshapes out, wrongly, if all has two.
     """
+    if a.shape[0] is not None:
+        return bare_product(a, b)
+    three = bare_product(reshaped(a, [1, -1, a.shape[1]]), b)
+    return reshaped(three, [-1, b.shape[1]])
+
+
+def bare_product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The same, for a product that is summed before anything reshapes it."""
     return tf.raw_ops.BatchMatMulV2(x=a, y=b)
 
 
@@ -26,32 +37,29 @@ def transposed(a: tf.Tensor) -> tf.Tensor:
     return tf.reshape(swapped, [_size(columns), _size(rows)])
 
 
+def gram(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """a^T b, for a [m, k] and b [m, n], m the long side."""
+    return tf.raw_ops.BatchMatMulV2(x=a, y=b, adj_x=True)
+
+
 @lowers("MatMul")
 def matmul(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
 ) -> list[tf.Tensor]:
-    """MatMul, transposes spelled out: adj_y is 3 to 4 times slower on TFLite 2.14."""
+    """MatMul, transposes spelled out: adj_y is 3 to 4 times slower on TFLite 2.14.
+
+    A batch times transposed weights is made as (weights batch^T)^T, so that the small
+    matrix is the one that a kernel transposes or packs.
+    """
     a, b = inputs
-    a = transposed(a) if op.get_attr("transpose_a") else a
-    b = transposed(b) if op.get_attr("transpose_b") else b
-    return [product(a, b)]
-
-
-@lowers("BiasAdd")
-def bias_add(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """BiasAdd is a broadcast Add over the last axis."""
-    return [tf.add(*inputs)]
-
-
-@lowers("BiasAddGrad")
-def bias_add_grad(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """The bias' gradient: the sum over all axes but the last, as a 2-D sum."""
-    gradient = inputs[0]
-    return [tf.reduce_sum(tf.reshape(gradient, [-1, gradient.shape[-1]]), axis=0)]
+    if op.get_attr("transpose_a"):
+        b = transposed(b) if op.get_attr("transpose_b") else b
+        return [gram(a, b)]
+    if not op.get_attr("transpose_b"):
+        return [product(a, b)]
+    if a.shape[0] is None and b.shape[0] is not None:
+        return [transposed(product(b, transposed(a)))]
+    return [product(a, transposed(b))]
 
 
 @lowers("AddN")

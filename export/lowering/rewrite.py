@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,25 @@ from tensorflow.python.framework import function_def_to_graph
 from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     activation,
+    bias,
+    blocks,
     convolution,
+    depthwise,
     loss,
     matmul,
+    padding,
     pooling,
     randomness,
+    reductions,
     shapes,
 )
+from fedp.export.lowering.elementwise import ELEMENTWISE, by_plane
+from fedp.export.lowering.folding import folded
+from fedp.export.lowering.planes import Planes, nhwc
 from fedp.export.lowering.table import (
     BUILTIN,
     LOWERINGS,
+    TAKES_PLANES,
     Lowering,
     Scope,
     place,
@@ -62,7 +72,9 @@ def rewrite(
             values[id(internal)] = variables[id(external)]
         elif external.dtype != tf.resource:
             values[id(internal)] = tf.constant(external.numpy())
-    return _Rewriter(values, table, strict, Scope({})).outputs(graph.outputs)
+    scope = Scope({})
+    outputs = _Rewriter(values, table, strict, scope).outputs(graph.outputs)
+    return [nhwc(value, scope) for value in outputs]
 
 
 class _Rewriter:
@@ -86,7 +98,10 @@ class _Rewriter:
             op = stack.pop()
             if op.type == "Placeholder" or id(op.outputs[0]) in self._values:
                 continue
-            if id(op) not in needed:
+            known = folded(op)
+            if known is not None:
+                self._values[id(op.outputs[0])] = tf.constant(known)
+            elif id(op) not in needed:
                 needed.add(id(op))
                 stack.extend(t.op for t in op.inputs)
         for op in wanted[0].graph.get_operations() if wanted else ():
@@ -101,8 +116,15 @@ class _Rewriter:
             if inputs[0] is None:
                 raise ExportError(f"{place(op)} reads a variable that is not a weight")
             return [inputs[0]]
+        if op in self._scope.done:
+            return self._scope.done[op]
         if op.type in _CALLS:
             return self._inline(op, inputs)
+        if any(isinstance(value, Planes) for value in inputs):
+            if op.type in ELEMENTWISE:
+                return by_plane(inputs, functools.partial(self._emit, op), self._scope)
+            if op.type not in TAKES_PLANES:
+                inputs = [nhwc(value, self._scope) for value in inputs]
         if op.type in self._table:
             return self._table[op.type](op, inputs, self._scope)
         if self._strict and op.type not in BUILTIN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import tensor_util
 
@@ -12,8 +13,30 @@ from fedp.export.lowering.table import Scope, lowers
 
 def known_dimensions(shape: tf.Tensor) -> list[int | None] | None:
     """What is known of a shape tensor while tracing; None for the batch."""
+    if shape.op.type == "DynamicStitch":
+        return _reduced(shape.op)
     known = tensor_util.constant_value_as_shape(shape)
     return None if known.rank is None else known.as_list()
+
+
+def _reduced(stitch: tf.Operation) -> list[int | None] | None:
+    """A shape whose reduced axes became 1, as the gradients of reductions make it."""
+    _, axes, shape, _ = stitch.inputs
+    known = known_dimensions(shape)
+    reduced = known_axes(axes)
+    if known is None or reduced is None:
+        return None
+    for axis in reduced:
+        known[axis] = 1
+    return known
+
+
+def known_axes(axes: tf.Tensor) -> list[int] | None:
+    """Constant axes, maybe negative, also after (axes + rank) % rank."""
+    while axes.op.type in ("FloorMod", "AddV2"):
+        axes = axes.op.inputs[0]
+    value = tf.get_static_value(axes)
+    return None if value is None else [int(axis) for axis in np.atleast_1d(value)]
 
 
 @lowers("Reshape")
@@ -29,6 +52,20 @@ def reshape(
             return [x]
         return [tf.reshape(x, target)]
     return [tf.reshape(x, shape)]
+
+
+@lowers("ExpandDims", "Squeeze")
+def expand_or_squeeze(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """A reshape, which XNNPACK takes, where one axis at most is unknown."""
+    x = inputs[0]
+    known = op.outputs[0].shape
+    if known.rank is not None and known.as_list().count(None) <= 1:
+        return [tf.reshape(x, [-1 if d is None else d for d in known])]
+    if op.type == "Squeeze":
+        return [tf.squeeze(x, op.get_attr("squeeze_dims") or None)]
+    return [tf.expand_dims(x, inputs[1])]
 
 
 @lowers("ShapeN")

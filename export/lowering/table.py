@@ -16,10 +16,13 @@ class Scope:
     Attributes:
         memo: results by key, so that a forward op and its gradient share patches.
         random_seed: first half of the seed pair of every random op.
+        done: outputs of ops to come that an earlier lowering has made along with its
+            own.
     """
 
     memo: dict[Hashable, Any]
     random_seed: int = 1
+    done: dict[tf.Operation, list[Any]] = dataclasses.field(default_factory=dict)
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Returns the value made for `key`, making it at the first call."""
@@ -31,8 +34,11 @@ class Scope:
 Lowering = Callable[[tf.Operation, Sequence[tf.Tensor], Scope], list[tf.Tensor]]
 LOWERINGS: dict[str, Lowering] = {}
 
+# Op types whose lowerings take images as `planes.Planes`; others see tensors alone.
+TAKES_PLANES: set[str] = set()
+
 # Bumped whenever a lowering changes what it computes; stored with every artifact.
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 
 # Ops of a training graph that TFLite has as they are, for float32 and int32.
 BUILTIN = frozenset(
@@ -47,12 +53,16 @@ BUILTIN = frozenset(
 )
 
 
-def lowers(*op_types: str) -> Callable[[Lowering], Lowering]:
+def lowers(
+    *op_types: str, takes_planes: bool = False
+) -> Callable[[Lowering], Lowering]:
     """Registers a function as the lowering of these op types."""
 
     def register(function: Lowering) -> Lowering:
         for op_type in op_types:
             LOWERINGS[op_type] = function
+            if takes_planes:
+                TAKES_PLANES.add(op_type)
         return function
 
     return register

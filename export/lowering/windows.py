@@ -1,14 +1,14 @@
-"""Sliding windows over images by slices and pads of unit stride alone.
-
-Strided slices run outside the delegate (1.4 ms each on LiteRT), so a stride is a
-reshape into blocks of which the first element is kept.
-"""
+"""How windows lie on an image."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
+
+from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering.table import place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,81 +73,56 @@ class Geometry:
             for j in range(self.window[1])
         ]
 
-
-def pad(x: tf.Tensor, geometry: Geometry, value: float = 0.0) -> tf.Tensor:
-    """x [n, h, w, c] with the geometry's padding."""
-    if geometry.padding == ((0, 0), (0, 0)):
-        return x
-    pads = [(0, 0), *geometry.padding, (0, 0)]
-    return tf.pad(x, pads, constant_values=value) if value else tf.pad(x, pads)
+    def firsts(self) -> list[tuple[int, int]]:
+        """The pixel that each tap of the first window sees; negative in padding."""
+        top, left = self.padding[0][0], self.padding[1][0]
+        return [(down - top, across - left) for down, across in self.taps]
 
 
-def crop(x: tf.Tensor, geometry: Geometry) -> tf.Tensor:
-    """The adjoint of `pad`."""
-    if geometry.padding == ((0, 0), (0, 0)):
-        return x
-    top, left = geometry.padding[0][0], geometry.padding[1][0]
-    height, width = geometry.size
-    return x[:, top : top + height, left : left + width, :]
+def conv_geometry(op: tf.Operation, x: Any, filters: Any) -> Geometry:
+    """How a convolution's windows lie.
 
+    Args:
+        op: a convolution or one of its gradients.
+        x: shape of the image, [n, h, w, c].
+        filters: shape of the filters, [kh, kw, c, ...].
 
-def take(padded: tf.Tensor, tap: tuple[int, int], geometry: Geometry) -> tf.Tensor:
-    """What one tap of every window sees: [n, h, w, c] -> [n, down, across, c]."""
-    for axis in (0, 1):
-        padded = _take_axis(
-            padded, axis + 1, tap[axis], geometry.strides[axis], geometry.output[axis]
+    Raises:
+        ExportError: it is of a kind without a lowering.
+    """
+    if op.get_attr("data_format") != b"NHWC":
+        raise ExportError(
+            f"{place(op)}: channels first is not supported: build the model "
+            "channels last"
         )
-    return padded
+    if op.get_attr("padding") == b"EXPLICIT":
+        raise ExportError(
+            f"{place(op)}: explicit padding is not supported: use SAME, VALID or a "
+            "ZeroPadding2D layer"
+        )
+    if x[3] != filters[2]:
+        raise ExportError(
+            f"{place(op)}: grouped convolution is not supported: use groups=1"
+        )
+    return _geometry(op, x, filters[:2], op.get_attr("dilations")[1:3])
 
 
-def put(values: tf.Tensor, tap: tuple[int, int], geometry: Geometry) -> tf.Tensor:
-    """The adjoint of `take`: [n, down, across, c] -> [n, h, w, c], zeros elsewhere."""
-    for axis in (0, 1):
-        full = geometry.size[axis] + sum(geometry.padding[axis])
-        values = _put_axis(values, axis + 1, tap[axis], geometry.strides[axis], full)
-    return values
+def pool_geometry(op: tf.Operation, x: Any) -> Geometry:
+    """How a pool's windows lie on an image of shape x."""
+    if op.get_attr("data_format") != b"NHWC":
+        raise ExportError(
+            f"{place(op)}: channels first is not supported: build the model "
+            "channels last"
+        )
+    return _geometry(op, x, op.get_attr("ksize")[1:3], (1, 1))
 
 
-def _take_axis(x: tf.Tensor, axis: int, first: int, stride: int, n: int) -> tf.Tensor:
-    shape = _dimensions(x)
-    full = shape[axis]
-    span = min(n * stride, full - first)
-    if (first, span) != (0, full):
-        begin = [slice(None)] * axis + [slice(first, first + span)]
-        x = x[tuple(begin)]
-    if stride == 1:
-        return x
-    if span < n * stride:
-        x = tf.pad(x, _on_axis(axis, len(shape), (0, n * stride - span)))
-    inner = 1
-    for d in shape[axis + 1 :]:
-        inner *= d
-    blocks = tf.reshape(x, [-1, stride * inner])[:, :inner]
-    return tf.reshape(blocks, [*shape[:axis], n, *shape[axis + 1 :]])
-
-
-def _put_axis(x: tf.Tensor, axis: int, first: int, stride: int, full: int) -> tf.Tensor:
-    shape = _dimensions(x)
-    n = shape[axis]
-    if stride > 1:
-        inner = 1
-        for d in shape[axis + 1 :]:
-            inner *= d
-        spread = tf.pad(tf.reshape(x, [-1, inner]), [(0, 0), (0, (stride - 1) * inner)])
-        x = tf.reshape(spread, [*shape[:axis], n * stride, *shape[axis + 1 :]])
-    after = full - first - n * stride
-    if after < 0:
-        x = x[tuple([slice(None)] * axis + [slice(0, full - first)])]
-        after = 0
-    if (first, after) == (0, 0):
-        return x
-    return tf.pad(x, _on_axis(axis, len(shape), (first, after)))
-
-
-def _on_axis(axis: int, rank: int, pads: tuple[int, int]) -> list[tuple[int, int]]:
-    return [pads if a == axis else (0, 0) for a in range(rank)]
-
-
-def _dimensions(x: tf.Tensor) -> list[int]:
-    """The shape with -1 for the batch."""
-    return [-1 if d is None else d for d in x.shape.as_list()]
+def _geometry(op: tf.Operation, x: Any, window: Any, dilations: Any) -> Geometry:
+    _, down, across, _ = op.get_attr("strides")
+    return Geometry.of(
+        (x[1], x[2]),
+        (window[0], window[1]),
+        (down, across),
+        (dilations[0], dilations[1]),
+        op.get_attr("padding").decode(),
+    )
