@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fedp.device_runtime import contract
+from fedp.device_runtime.quiet_stderr import without_notice
 from fedp.export.flatbuffer import lead_with
 
 
@@ -24,7 +25,8 @@ def partitions(content: bytes) -> int | None:
     except Exception:
         return None
     # An interpreter shows the ops of its first subgraph alone.
-    interpreter = Interpreter(model_content=lead_with(content, contract.TRAIN))
-    interpreter.allocate_tensors()
-    details = interpreter._get_ops_details()
-    return sum(op["op_name"] == "DELEGATE" for op in details)
+    with without_notice():
+        interpreter = Interpreter(model_content=lead_with(content, contract.TRAIN))
+        interpreter.allocate_tensors()
+    names = [str(op["op_name"]) for op in interpreter._get_ops_details()]
+    return names.count("DELEGATE")
