@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 from typing import Any
 
 import flatbuffers
@@ -55,13 +54,7 @@ def embed(content: bytes, manifest: contract.Manifest) -> bytes:
         m for m in model.metadata or [] if m.name != contract.MANIFEST_METADATA.encode()
     ] + [entry]
     model.description = b"fedp artifact: trainable signatures, builtin ops only"
-    packed = pack(model)
-    begin, _ = artifact_file.find_manifest(packed)
-    hashed = dataclasses.replace(
-        manifest, sha256=artifact_file.file_hash(packed, begin)
-    )
-    text = hashed.to_json()
-    return packed[:begin] + text + packed[begin + len(text) :]
+    return artifact_file.seal(pack(model))
 
 
 def load(content: bytes) -> Any:
