@@ -29,7 +29,7 @@ def export_builtin_model(name: str, folder: pathlib.Path) -> pathlib.Path:
         provenance={"data": "none"},
     )
     out = folder / f"{name}.tflite"
-    write_artifact(export.content, out)
+    write_artifact(export.content, out, export.certificate)
     return out
 
 
