@@ -101,6 +101,9 @@ _artifact = click.argument("artifact", type=_PATH)
 _interpreter = click.option(
     "--interpreter", type=_INTERPRETERS, help="Default: the fastest one installed."
 )
+_public_key = click.option(
+    "--public-key", type=_PATH, metavar="KEY.pub", help="Refuse what it has not signed."
+)
 _state = click.option("--state", type=_PATH, required=True, help="State directory.")
 _max_examples = click.option(
     "--max-examples", type=click.IntRange(1), help="Most examples of one client."
@@ -331,8 +334,14 @@ def _algorithm_2(short: dict[str, Any]) -> Any:
 @click.argument("run", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
 @click.option("--stage", help="Take the model after this stage. Default: the last.")
+@click.option("--sign", type=_PATH, metavar="KEY", help="Private key to sign it with.")
 def export(
-    as_json: bool, seed: int, run: pathlib.Path, out: pathlib.Path, stage: str | None
+    as_json: bool,
+    seed: int,
+    run: pathlib.Path,
+    out: pathlib.Path,
+    stage: str | None,
+    sign: pathlib.Path | None,
 ) -> None:
     r"""Turn a run into one TFLite file that can train on a device, and prove it.
 
@@ -340,20 +349,28 @@ def export(
     Examples:
       fedp export run --out model.tflite
       fedp export run --stage fedavg --out before-fine-tuning.tflite
+      fedp export run --sign KEY --out model.tflite
     """
     _quiet_tensorflow()
+    from fedp.device_runtime.certificate import certificate_path
     from fedp.export.exporter import check_place, write_artifact
     from fedp.export.from_run import export_run
+    from fedp.export.private_key import load_private_key
 
     check_place(out)
+    key = None if sign is None else load_private_key(sign)
     done = export_run(run, stage=stage, seed=seed, report=_say)
-    write_artifact(done.content, out)
+    if key is not None:
+        done = done.signed(key.sign)
+    write_artifact(done.content, out, done.certificate)
     ops = sum(done.manifest.ops.values())
     result = {
         "artifact": str(out),
         "bytes": len(done.content),
         "weight_bytes": 4 * sum(_size(w.shape) for w in done.manifest.weights),
         "sha256": done.manifest.sha256,
+        "signed": done.manifest.signed,
+        "certificate": str(certificate_path(out)),
         "ops": done.manifest.ops,
         "parity": done.manifest.parity,
     }
@@ -361,6 +378,7 @@ def export(
         _print_json(result)
         return
     click.echo(f"{out}: {len(done.content):,} bytes, {ops} ops, all builtin")
+    click.echo(f"{certificate_path(out)}: what `fedp verify` compares on a device")
     for parity in done.parity:
         click.echo(
             f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
@@ -373,6 +391,85 @@ def export(
                 (name, f"{w.typical:.1e}", f"{w.worst:.1e}", drift, f"{w.moved:.1e}")
             )
         _print_table(rows)
+
+
+@verb
+@click.option("--out", type=_PATH, required=True, metavar="KEY", help="File to make.")
+@click.pass_context
+def keygen(
+    context: click.Context, /, as_json: bool, seed: int, out: pathlib.Path
+) -> None:
+    r"""Make a key pair: KEY signs exports, KEY.pub goes to the devices.
+
+    \b
+    Example:
+      fedp keygen --out KEY
+    """
+    if "seed" in _given(context):
+        raise click.UsageError("--seed would make a key that can be guessed: omit it")
+    from fedp.export.private_key import make_key_pair
+
+    public = make_key_pair(out)
+    hint = f"next: fedp export run --sign {out} --out model.tflite"
+    _print(as_json, {"private_key": str(out), "public_key": str(public)}, hint)
+
+
+@verb
+@_artifact
+@click.option(
+    "--certificate", type=_PATH, help="Default: beside the artifact, by its name."
+)
+@_interpreter
+@_public_key
+@_public_key
+def verify(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    certificate: pathlib.Path | None,
+    interpreter: str | None,
+    public_key: pathlib.Path | None,
+) -> None:
+    r"""Train some steps here and compare them with TensorFlow's; exit code 1 on a FAIL.
+
+    \b
+    Example:
+      fedp verify model.tflite --public-key KEY.pub
+    """
+    from fedp.device_runtime.verification import verify_artifact
+
+    results = verify_artifact(
+        artifact, certificate, interpreter=interpreter, public_key=public_key
+    )
+    if as_json:
+        _print_json(
+            {"artifact": str(artifact), "results": [r.to_json() for r in results]}
+        )
+    else:
+        for result in results:
+            _print_verification(result)
+    if not all(result.passed for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _print_verification(result: Any) -> None:
+    rows = [
+        ("step", "loss here", "TensorFlow's", "weights differ by", "of the way", "")
+    ]
+    for number, step in enumerate(result.steps, 1):
+        rows.append(
+            (
+                str(number),
+                f"{step.loss:.6f}",
+                f"{step.expected_loss:.6f}",
+                f"{step.difference:.1e}",
+                f"{step.share:.1e}",
+                "" if step.passed else "beyond tolerance: " + ", ".join(step.failed),
+            )
+        )
+    click.echo(f"{result.interpreter} {result.version}")
+    _print_table(rows)
+    click.echo(f"{'PASS' if result.passed else 'FAIL'}\n")
 
 
 @verb
@@ -390,6 +487,7 @@ def export(
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 @_max_examples
 @_interpreter
+@_public_key
 def evaluate(
     as_json: bool,
     seed: int,
@@ -447,6 +545,7 @@ def _summary_rows(summary: Any) -> list[tuple[str, ...]]:
 @click.option("--epochs", type=click.IntRange(0), help="In place of the policy's.")
 @click.option("--seconds", type=click.FloatRange(0), help="Most time to adapt.")
 @_interpreter
+@_public_key
 def personalize(
     as_json: bool,
     seed: int,
@@ -456,6 +555,7 @@ def personalize(
     epochs: int | None,
     seconds: float | None,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Adapt the model to one client's data; keep it only where it is better.
 
@@ -466,7 +566,9 @@ def personalize(
     from fedp.device_runtime import Budget, Personalizer
     from fedp.device_runtime.examples import read_arrays
 
-    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, state, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         x, y = read_arrays(data, "x", "y")
         outcome = personalizer.personalize(
             x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
@@ -497,6 +599,7 @@ def personalize(
 )
 @click.option("--out", type=_PATH, help="Write probabilities and labels to an .npz.")
 @_interpreter
+@_public_key
 def predict(
     as_json: bool,
     seed: int,
@@ -505,6 +608,7 @@ def predict(
     input_: pathlib.Path,
     out: pathlib.Path | None,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Predict with whichever model is live on this device.
 
@@ -520,7 +624,9 @@ def predict(
     from fedp.device_runtime.whole_file import write_whole
 
     place = _existing(state)
-    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         _mention_missing(state)
         (x,) = read_arrays(input_, "x")
         probabilities = personalizer.predict(x)
@@ -555,6 +661,7 @@ def status(
     artifact: pathlib.Path,
     state: pathlib.Path,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Say which model is live on this device, and why.
 
@@ -565,7 +672,9 @@ def status(
     from fedp.device_runtime import Personalizer
 
     place = _existing(state)
-    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         _mention_missing(state)
         _print(as_json, dataclasses.asdict(personalizer.status()))
 
