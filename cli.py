@@ -353,12 +353,13 @@ def export(
     """
     _quiet_tensorflow()
     from fedp.device_runtime.certificate import certificate_path
-    from fedp.export.exporter import check_place, write_artifact
-    from fedp.export.from_run import export_run
     from fedp.export.private_key import load_private_key
 
-    check_place(out)
     key = None if sign is None else load_private_key(sign)
+    from fedp.export.exporter import check_place, write_artifact
+    from fedp.export.from_run import export_run
+
+    check_place(out)
     done = export_run(run, stage=stage, seed=seed, report=_say)
     if key is not None:
         done = done.signed(key.sign)
@@ -420,7 +421,6 @@ def keygen(
     "--certificate", type=_PATH, help="Default: beside the artifact, by its name."
 )
 @_interpreter
-@_public_key
 @_public_key
 def verify(
     as_json: bool,
@@ -655,6 +655,7 @@ def predict(
 @_artifact
 @_state
 @_interpreter
+@_public_key
 def status(
     as_json: bool,
     seed: int,
