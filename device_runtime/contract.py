@@ -197,7 +197,7 @@ class Manifest:
                     "exported with"
                 )
             labels, features = fields.pop("labels"), fields.pop("features_shape")
-            lists = {
+            lists: dict[str, Any] = {
                 name: _tuple(fields.pop(name))
                 for name in ("input_shape", "classes", "frozen", "notes")
             }

@@ -231,14 +231,18 @@ def write_artifact(
     """
     out = pathlib.Path(out)
     check_place(out)
-    files = {} if certificate is None else {certificate_path(out): certificate}
-    for path, data in {**files, out: content}.items():
-        try:
-            write_whole(path, lambda file, data=data: file.write(data))
-        except OSError as error:
-            raise ExportError(
-                f"{path} cannot be written ({error.strerror}): choose another --out"
-            ) from error
+    if certificate is not None:
+        _write(certificate_path(out), certificate)
+    _write(out, content)
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    try:
+        write_whole(path, lambda file: file.write(content))
+    except OSError as error:
+        raise ExportError(
+            f"{path} cannot be written ({error.strerror}): choose another --out"
+        ) from error
 
 
 def _versions() -> dict[str, str]:

@@ -113,6 +113,8 @@ def random_batches(manifest: Manifest, steps: int, seed: int) -> list[Batch]:
     random = np.random.default_rng(seed)
     size, labels = manifest.batch_size, manifest.labels
     batches = []
+    x: np.ndarray
+    y: np.ndarray
     for step in range(steps):
         shape = (size, *manifest.input_shape)
         if manifest.input_dtype == "int32":
@@ -120,7 +122,6 @@ def random_batches(manifest: Manifest, steps: int, seed: int) -> list[Batch]:
         else:
             x = random.integers(0, 256, shape).astype(np.float32) / np.float32(256)
             x = np.where(x < 0.5, np.float32(0), x)
-        y: np.ndarray
         if labels.are_classes:
             classes = len(manifest.classes)
             y = random.integers(0, classes, (size, *labels.shape)).astype(np.int32)
