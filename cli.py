@@ -102,6 +102,9 @@ _artifact = click.argument("artifact", type=_PATH)
 _interpreter = click.option(
     "--interpreter", type=_INTERPRETERS, help="Default: the fastest one installed."
 )
+_public_key = click.option(
+    "--public-key", type=_PATH, metavar="KEY.pub", help="Refuse what it has not signed."
+)
 _state = click.option("--state", type=_PATH, required=True, help="State directory.")
 _max_examples = click.option(
     "--max-examples", type=click.IntRange(1), help="Most examples of one client."
@@ -344,6 +347,7 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
 @click.argument("run", type=_PATH, metavar="RUN|MODEL.keras")
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
 @click.option("--stage", help="Take the model after this stage. Default: the last.")
+@click.option("--sign", type=_PATH, metavar="KEY", help="Private key to sign it with.")
 @click.option(
     "--fixed-batch",
     is_flag=True,
@@ -393,6 +397,7 @@ def export(
     classes: str | None,
     batch_size: int,
     client_optimizer: str,
+    sign: pathlib.Path | None,
 ) -> None:
     r"""Turn a run or a Keras model into a TFLite file that can train, and prove it.
 
@@ -401,9 +406,14 @@ def export(
       fedp export run --out model.tflite
       fedp export run --stage fedavg --out before-fine-tuning.tflite
       fedp export run --initial-weights float16 --out small.tflite
+      fedp export run --sign KEY --out model.tflite
       fedp export model.keras --classes walk,run,sit --out model.tflite
     """
     _quiet_tensorflow()
+    from fedp.device_runtime.certificate import certificate_path
+    from fedp.export.private_key import load_private_key
+
+    key = None if sign is None else load_private_key(sign)
     from fedp.export.exporter import Target, check_place, write_artifact
     from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
@@ -428,13 +438,17 @@ def export(
     else:
         _refuse_options(context, "a run, which has its own", *_KERAS_OPTIONS)
         done = export_run(run, stage=stage, target=target, seed=seed, report=_say)
-    write_artifact(done.content, out)
+    if key is not None:
+        done = done.signed(key.sign)
+    write_artifact(done.content, out, done.certificate)
     ops = sum(done.manifest.ops.values())
     result = {
         "artifact": str(out),
         "bytes": len(done.content),
         "weight_bytes": 4 * sum(_size(w.shape) for w in done.manifest.weights),
         "sha256": done.manifest.sha256,
+        "signed": done.manifest.signed,
+        "certificate": str(certificate_path(out)),
         "ops": done.manifest.ops,
         "parity": done.manifest.parity,
     }
@@ -442,6 +456,7 @@ def export(
         _print_json(result)
         return
     click.echo(f"{out}: {len(done.content):,} bytes, {ops} ops, all builtin")
+    click.echo(f"{certificate_path(out)}: what `fedp verify` compares on a device")
     for parity in done.parity:
         click.echo(
             f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
@@ -454,6 +469,84 @@ def export(
                 (name, f"{w.typical:.1e}", f"{w.worst:.1e}", drift, f"{w.moved:.1e}")
             )
         _print_table(rows)
+
+
+@verb
+@click.option("--out", type=_PATH, required=True, metavar="KEY", help="File to make.")
+@click.pass_context
+def keygen(
+    context: click.Context, /, as_json: bool, seed: int, out: pathlib.Path
+) -> None:
+    r"""Make a key pair: KEY signs exports, KEY.pub goes to the devices.
+
+    \b
+    Example:
+      fedp keygen --out KEY
+    """
+    if "seed" in _given(context):
+        raise click.UsageError("--seed would make a key that can be guessed: omit it")
+    from fedp.export.private_key import make_key_pair
+
+    public = make_key_pair(out)
+    hint = f"next: fedp export run --sign {out} --out model.tflite"
+    _print(as_json, {"private_key": str(out), "public_key": str(public)}, hint)
+
+
+@verb
+@_artifact
+@click.option(
+    "--certificate", type=_PATH, help="Default: beside the artifact, by its name."
+)
+@_interpreter
+@_public_key
+def verify(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    certificate: pathlib.Path | None,
+    interpreter: str | None,
+    public_key: pathlib.Path | None,
+) -> None:
+    r"""Train some steps here and compare them with TensorFlow's; exit code 1 on a FAIL.
+
+    \b
+    Example:
+      fedp verify model.tflite --public-key KEY.pub
+    """
+    from fedp.device_runtime.verification import verify_artifact
+
+    results = verify_artifact(
+        artifact, certificate, interpreter=interpreter, public_key=public_key
+    )
+    if as_json:
+        _print_json(
+            {"artifact": str(artifact), "results": [r.to_json() for r in results]}
+        )
+    else:
+        for result in results:
+            _print_verification(result)
+    if not all(result.passed for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _print_verification(result: Any) -> None:
+    rows = [
+        ("step", "loss here", "TensorFlow's", "weights differ by", "of the way", "")
+    ]
+    for number, step in enumerate(result.steps, 1):
+        rows.append(
+            (
+                str(number),
+                f"{step.loss:.6f}",
+                f"{step.expected_loss:.6f}",
+                f"{step.difference:.1e}",
+                f"{step.share:.1e}",
+                "" if step.passed else "beyond tolerance: " + ", ".join(step.failed),
+            )
+        )
+    click.echo(f"{result.interpreter} {result.version}")
+    _print_table(rows)
+    click.echo(f"{'PASS' if result.passed else 'FAIL'}\n")
 
 
 @verb
@@ -471,6 +564,7 @@ def export(
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 @_max_examples
 @_interpreter
+@_public_key
 def evaluate(
     as_json: bool,
     seed: int,
@@ -528,6 +622,7 @@ def _summary_rows(summary: Any) -> list[tuple[str, ...]]:
 @click.option("--epochs", type=click.IntRange(0), help="In place of the policy's.")
 @click.option("--seconds", type=click.FloatRange(0), help="Most time to adapt.")
 @_interpreter
+@_public_key
 def personalize(
     as_json: bool,
     seed: int,
@@ -537,6 +632,7 @@ def personalize(
     epochs: int | None,
     seconds: float | None,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Adapt the model to one client's data; keep it only where it is better.
 
@@ -547,7 +643,9 @@ def personalize(
     from fedp.device_runtime import Budget, Personalizer
     from fedp.device_runtime.examples import read_arrays
 
-    with Personalizer.open(artifact, state, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, state, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         x, y = read_arrays(data, "x", "y")
         outcome = personalizer.personalize(
             x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
@@ -578,6 +676,7 @@ def personalize(
 )
 @click.option("--out", type=_PATH, help="Write probabilities and labels to an .npz.")
 @_interpreter
+@_public_key
 def predict(
     as_json: bool,
     seed: int,
@@ -586,6 +685,7 @@ def predict(
     input_: pathlib.Path,
     out: pathlib.Path | None,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Predict with whichever model is live on this device.
 
@@ -601,7 +701,9 @@ def predict(
     from fedp.device_runtime.whole_file import write_whole
 
     place = _existing(state)
-    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         _mention_missing(state)
         (x,) = read_arrays(input_, "x")
         probabilities = personalizer.predict(x)
@@ -667,12 +769,14 @@ def bake(
 @_artifact
 @_state
 @_interpreter
+@_public_key
 def status(
     as_json: bool,
     seed: int,
     artifact: pathlib.Path,
     state: pathlib.Path,
     interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Say which model is live on this device, and why.
 
@@ -683,7 +787,9 @@ def status(
     from fedp.device_runtime import Personalizer
 
     place = _existing(state)
-    with Personalizer.open(artifact, place, interpreter=interpreter) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         _mention_missing(state)
         _print(as_json, dataclasses.asdict(personalizer.status()))
 

@@ -9,6 +9,7 @@ from fedp.device_runtime.outcome import Outcome, Status
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.store import forget_state
+from fedp.device_runtime.verification import Verification, verify_artifact
 
 __all__ = [
     "Adaptation",
@@ -22,9 +23,11 @@ __all__ = [
     "Score",
     "Session",
     "Status",
+    "Verification",
     "adapt",
     "available_interpreters",
     "decide",
     "forget_state",
     "read_artifact",
+    "verify_artifact",
 ]

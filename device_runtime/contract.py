@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import reprlib
 from typing import Any
 
 from fedp.device_runtime.errors import ArtifactError
+from fedp.device_runtime.manifest_check import check_manifest, parse_json
 
 CONTRACT_VERSION = 2
 MANIFEST_METADATA = "fedp_manifest"
@@ -55,6 +58,11 @@ class WeightSpec:
     name: str
     layer: str
     shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of its entries."""
+        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,35 +187,45 @@ class Manifest:
         """Parses what `to_json` wrote.
 
         Raises:
-            ArtifactError: fields are missing, or the contract is another one.
+            ArtifactError: fields are missing or wrong, or the contract is another one.
         """
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
             if fields["contract"] != CONTRACT_VERSION:
                 raise ArtifactError(
-                    f"the artifact speaks contract {fields['contract']}, this runtime "
-                    f"{CONTRACT_VERSION}: install the fedp release it was exported with"
+                    f"the artifact speaks contract {reprlib.repr(fields['contract'])}, "
+                    f"this runtime {CONTRACT_VERSION}: install the fedp release it was "
+                    "exported with"
                 )
             labels, features = fields.pop("labels"), fields.pop("features_shape")
             lists: dict[str, Any] = {
-                name: tuple(fields.pop(name))
+                name: _tuple(fields.pop(name))
                 for name in ("input_shape", "classes", "frozen", "notes")
             }
-            return cls(
+            manifest = cls(
                 weights=_specs(fields.pop("weights")),
                 slots=_specs(fields.pop("slots")),
-                labels=Labels(labels["loss"], tuple(labels["shape"])),
-                features_shape=None if features is None else tuple(features),
+                labels=Labels(labels["loss"], _tuple(labels["shape"])),
+                features_shape=None if features is None else _tuple(features),
                 policy=Policy(**fields.pop("policy")),
                 **lists,
                 **fields,
             )
+            check_manifest(manifest, LOSSES)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
-                f"the artifact's manifest cannot be read ({error!r}): "
+                f"the artifact's manifest cannot be read ({repr(error)[:200]}): "
                 "export the model again"
             ) from error
+        return manifest
 
 
 def _specs(entries: list[dict[str, Any]]) -> tuple[WeightSpec, ...]:
-    return tuple(WeightSpec(e["name"], e["layer"], tuple(e["shape"])) for e in entries)
+    entries = list(_tuple(entries))
+    return tuple(WeightSpec(e["name"], e["layer"], _tuple(e["shape"])) for e in entries)
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{reprlib.repr(values)} where a list should be")
+    return tuple(values)

@@ -13,6 +13,7 @@ _INTERPRETERS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-r
 # What the generated data set is drawn with.
 _GENERATED = {"matplotlib": "matplotlib"}
 _EVALUATION = {"plotly": "plotly", **_GENERATED}
+_SIGNATURES = {"cryptography": "cryptography"}
 _SERVER = {
     "tensorflow": "tensorflow",
     "flatbuffers": "flatbuffers",
@@ -53,7 +54,13 @@ class Check:
 
 def installed() -> dict[str, str | None]:
     """Version of every package that some verb uses, None where it is absent."""
-    packages = {"numpy": "numpy", **_INTERPRETERS, **_EVALUATION, **_TRAINING}
+    packages = {
+        "numpy": "numpy",
+        **_INTERPRETERS,
+        **_EVALUATION,
+        **_TRAINING,
+        **_SIGNATURES,
+    }
     return {name: _version(module, name) for module, name in sorted(packages.items())}
 
 
@@ -68,10 +75,11 @@ def checks() -> list[Check]:
     rows = [
         ("train", training, _TRAIN_COMMAND),
         ("export", exporting, _TRAIN_COMMAND),
+        ("keygen", _lacking(_SIGNATURES), "pip install 'cryptography>=42'"),
         ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
         *(
             (verb, interpreter, _DEVICE_COMMAND)
-            for verb in ("personalize", "predict", "bake", "status")
+            for verb in ("personalize", "predict", "bake", "status", "verify")
         ),
         ("reset", (), ""),
     ]

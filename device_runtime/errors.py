@@ -21,6 +21,10 @@ class ArtifactError(FedpError):
     """An artifact is damaged, foreign, or of a contract this runtime does not speak."""
 
 
+class SigningKeyError(FedpError):
+    """A key file is missing, in the way, or holds no Ed25519 key."""
+
+
 class StateError(FedpError):
     """A state directory cannot be read, written, or belongs to another artifact."""
 

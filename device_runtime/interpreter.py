@@ -6,6 +6,7 @@ Nothing else in the package imports either.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -61,6 +62,14 @@ _PACKAGES = {
 def available_interpreters() -> tuple[str, ...]:
     """Interpreters that are installed and import here, the fastest first."""
     return tuple(kind for kind in _PACKAGES if not isinstance(_find(kind), Exception))
+
+
+def installed_version(kind: str) -> str:
+    """Version of an interpreter's package; "unknown" where it has no metadata."""
+    try:
+        return importlib.metadata.version(_PACKAGES[kind].pip_name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def load_interpreter(

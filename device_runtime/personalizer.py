@@ -20,6 +20,7 @@ from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session
+from fedp.device_runtime.signing import PublicKey
 from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.store import Store
 from fedp.device_runtime.weights import (
@@ -73,6 +74,7 @@ class Personalizer:
         *,
         interpreter: str | None = None,
         threads: int = 1,
+        public_key: PublicKey | None = None,
     ) -> Personalizer:
         """Opens an artifact with whichever of its models is live on this device.
 
@@ -82,13 +84,18 @@ class Personalizer:
             interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest
                 one installed.
             threads: CPU threads of the interpreter.
+            public_key: of whoever must have signed the artifact: path of a PEM file,
+                its bytes, or the 32 bytes of an Ed25519 key. No byte of another file
+                reaches an interpreter. None takes unsigned files too.
 
         Raises:
-            ArtifactError: the artifact cannot be used.
+            ArtifactError: the artifact cannot be used, or is not signed by that key.
+            SigningKeyError: the public key cannot be read.
             StateError: the state is another artifact's, or cannot be read or made.
-            MissingDependencyError: no interpreter is installed.
+            MissingDependencyError: no interpreter is installed, or a key is given and
+                `cryptography` is not.
         """
-        manifest, content = read_artifact(artifact)
+        manifest, content = read_artifact(artifact, public_key)
         store = Store.open(state_dir, manifest.sha256, blob_size(manifest.weights))
         try:
             return cls(manifest, content, store, interpreter, threads)

@@ -12,9 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 from fedp.device_runtime import artifact_file, contract
+from fedp.device_runtime.certificate import certificate_path, digest
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.whole_file import write_whole
 from fedp.export import constants, conversion, flatbuffer
+from fedp.export.certification import certify
 from fedp.export.delegation import partitions
 from fedp.export.device_optimizers import device_optimizer
 from fedp.export.losses import Loss, loss_for
@@ -38,11 +40,23 @@ class Export:
         content: the file's bytes.
         manifest: what is embedded in it.
         parity: the measured difference to TensorFlow, by interpreter.
+        certificate: the file to put beside it, see `Certificate`.
     """
 
     content: bytes
     manifest: contract.Manifest
     parity: list[Parity]
+    certificate: bytes
+
+    def signed(self, sign: Callable[[bytes], bytes]) -> Export:
+        """The same artifact with a signature, so with another hash.
+
+        Args:
+            sign: gives 64 bytes for a message, as `Ed25519PrivateKey.sign` does.
+        """
+        content = artifact_file.seal(self.content, sign)
+        manifest = artifact_file.parse_artifact(content)
+        return dataclasses.replace(self, content=content, manifest=manifest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +134,16 @@ def export_model(
         for note in manifest.notes:
             report(f"note: {note}")
         report(f"comparing {parity_steps} steps with TensorFlow")
-        parity = _proof(parts, rule, content, manifest, parity_steps, seed)
+        parity, certificate = _proof(parts, rule, content, manifest, parity_steps, seed)
         skeleton = skeleton_entry(parts, rule, content, report)
     manifest = dataclasses.replace(
-        manifest, parity={p.interpreter: p.to_json() for p in parity}
+        manifest,
+        parity={p.interpreter: p.to_json() for p in parity},
+        certificate=digest(certificate),
     )
     content = flatbuffer.embed(content, manifest, skeleton)
-    begin, end = artifact_file.find_manifest(content)
-    return Export(content, contract.Manifest.from_json(content[begin:end]), parity)
+    found = artifact_file.parse_artifact(content)
+    return Export(content, found, parity, certificate)
 
 
 def _convert(
@@ -193,7 +209,8 @@ def _proof(
     manifest: contract.Manifest,
     steps: int,
     seed: int,
-) -> list[Parity]:
+) -> tuple[list[Parity], bytes]:
+    """Compares the file with TensorFlow, and makes the certificate of that."""
     reference = Reference(
         parts,
         loss,
@@ -202,7 +219,12 @@ def _proof(
         manifest.optimizer_settings,
     )
     batches = random_batches(manifest, steps, seed)
-    return check_parity(reference, content, manifest, batches)
+    trajectory = reference.trajectory(batches)
+    parity = check_parity(reference, content, manifest, batches, trajectory)
+    certificate = certify(
+        manifest, content, reference, batches, trajectory, parity, seed
+    )
+    return parity, certificate.to_bytes()
 
 
 def check_place(out: pathlib.Path) -> None:
@@ -218,19 +240,27 @@ def check_place(out: pathlib.Path) -> None:
         )
 
 
-def write_artifact(content: bytes, out: str | pathlib.Path) -> None:
-    """Writes the file whole or not at all.
+def write_artifact(
+    content: bytes, out: str | pathlib.Path, certificate: bytes | None = None
+) -> None:
+    """Writes the certificate, then the artifact, each whole or not at all.
 
     Raises:
         ExportError: the place cannot be written.
     """
     out = pathlib.Path(out)
     check_place(out)
+    if certificate is not None:
+        _write(certificate_path(out), certificate)
+    _write(out, content)
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
     try:
-        write_whole(out, lambda file: file.write(content))
+        write_whole(path, lambda file: file.write(content))
     except OSError as error:
         raise ExportError(
-            f"{out} cannot be written ({error.strerror}): choose another --out"
+            f"{path} cannot be written ({error.strerror}): choose another --out"
         ) from error
 
 

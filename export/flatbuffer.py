@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -127,13 +126,7 @@ def embed(
         metadata.append(entry)
     model.metadata = metadata
     model.description = b"fedp artifact: trainable signatures, builtin ops only"
-    packed = pack(model)
-    begin, _ = artifact_file.find_manifest(packed)
-    hashed = dataclasses.replace(
-        manifest, sha256=artifact_file.file_hash(packed, begin)
-    )
-    text = hashed.to_json()
-    return packed[:begin] + text + packed[begin + len(text) :]
+    return artifact_file.seal(pack(model))
 
 
 def lead_with(content: bytes, signature: str) -> bytes:

@@ -84,14 +84,21 @@ def check_parity(
     content: bytes,
     manifest: Manifest,
     batches: Sequence[Batch],
+    trajectory: Sequence[Step],
 ) -> list[Parity]:
-    """Trains Keras model and file side by side, on every interpreter installed.
+    """Trains the file beside the Keras model, on every interpreter installed.
+
+    Args:
+        reference: the Keras model's steps.
+        content: the file.
+        manifest: of the file.
+        batches: of the steps.
+        trajectory: what the reference computed with them.
 
     Raises:
         ExportError: a difference is beyond tolerance; names the weights.
         MissingDependencyError: no interpreter is installed.
     """
-    trajectory = reference.trajectory(batches)
     results = []
     # Without any interpreter, loading one says what to install.
     for kind in available_interpreters() or (None,):

@@ -107,20 +107,22 @@ def _state(weights: Sequence[tf.Variable], slots: Sequence[tf.Variable]) -> Stat
 def random_batches(manifest: Manifest, steps: int, seed: int) -> list[Batch]:
     """Inputs in 0..1 with flat patches, so that pooling meets ties; or random tokens.
 
-    The last batch is a partial one.
+    Inputs are 256ths, which a certificate keeps in a byte. The last batch is a partial
+    one.
     """
     random = np.random.default_rng(seed)
     size, labels = manifest.batch_size, manifest.labels
     batches = []
+    x: np.ndarray
+    y: np.ndarray
     for step in range(steps):
         shape = (size, *manifest.input_shape)
         x: np.ndarray
         if manifest.input_dtype == "int32":
             x = random.integers(0, max(manifest.tokens, 1), shape).astype(np.int32)
         else:
-            x = random.random(shape, dtype=np.float32)
+            x = random.integers(0, 256, shape).astype(np.float32) / np.float32(256)
             x = np.where(x < 0.5, np.float32(0), x)
-        y: np.ndarray
         if labels.are_classes:
             classes = len(manifest.classes)
             y = random.integers(0, classes, (size, *labels.shape)).astype(np.int32)

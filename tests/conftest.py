@@ -29,7 +29,7 @@ def export_builtin_model(name: str, folder: pathlib.Path) -> pathlib.Path:
         provenance={"data": "none"},
     )
     out = folder / f"{name}.tflite"
-    write_artifact(export.content, out)
+    write_artifact(export.content, out, export.certificate)
     return out
 
 
@@ -41,3 +41,18 @@ def mlp_artifact(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def cnn_artifact(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return export_builtin_model("emnist_cnn", tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture(scope="session")
+def small_export():
+    """A finished export of some 40 kB, which trains within a millisecond."""
+    tf = pytest.importorskip("tensorflow", reason="exporting needs TensorFlow")
+    from fedp.export.exporter import Target, export_model
+
+    tf.keras.utils.set_random_seed(0)
+    layers = [tf.keras.layers.Input((6,)), tf.keras.layers.Dense(8, "relu")]
+    model = tf.keras.Sequential([*layers, tf.keras.layers.Dense(3)])
+    target = Target(batch_size=6, client_optimizer="momentum")
+    return export_model(
+        model, name="small", classes=["a", "b", "c"], target=target, parity_steps=4
+    )

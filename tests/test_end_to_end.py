@@ -75,6 +75,18 @@ def test_export_evaluate(folder):
     ).read_bytes()
 
 
+def test_sign_and_verify(folder):
+    pytest.importorskip("cryptography")
+    assert fedp("keygen --out KEY", folder).returncode == 0
+    done = fedp("export run --sign KEY --out signed.tflite --json", folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["signed"]
+    secret = (folder / "KEY").read_text().splitlines()[1]
+    assert secret not in done.stdout + done.stderr
+    done = fedp("verify signed.tflite --public-key KEY.pub", folder)
+    assert done.returncode == 0 and done.stdout.count("PASS") == 2
+
+
 def test_what_cannot_be_written_is_found_out_first(folder):
     done = fedp("export run --out run.json/x.tflite", folder)
     assert done.returncode == 1 and "cannot be written" in done.stderr

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from fedp.device_runtime import artifact_file
+from fedp.device_runtime.certificate import certificate_path
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.session import Session
 from fedp.export import flatbuffer
@@ -137,3 +138,15 @@ def test_artifact_is_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(ExportError, match="--out"):
             write_artifact(b"x", out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "model.tflite"]
+
+
+def test_certificate_is_written_before_the_artifact(tmp_path):
+    out = tmp_path / "model.tflite"
+    write_artifact(b"new", out, b"certificate")
+    assert certificate_path(out).read_bytes() == b"certificate"
+    out.unlink()
+    certificate_path(out).unlink()
+    certificate_path(out).mkdir()
+    with pytest.raises(ExportError, match="certificate.npz cannot be written"):
+        write_artifact(b"new", out, b"certificate")
+    assert not out.exists()

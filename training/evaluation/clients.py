@@ -16,6 +16,7 @@ import numpy as np
 from fedp.device_runtime.examples import inputs_for
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
+from fedp.device_runtime.signing import PublicKey
 from fedp.training.data import Examples, open_data, split_examples
 from fedp.training.evaluation.results import ClientResult
 from fedp.training.evaluation.workers import EvaluateClient, OnResult, evaluate_on
@@ -31,6 +32,7 @@ def evaluate_clients(
     data_seed: int = 0,
     max_examples: int | None = None,
     processes: int = 2,
+    public_key: PublicKey | None = None,
     on_result: OnResult | None = None,
 ) -> list[ClientResult]:
     """Evaluates each client in a fresh state, on several processes.
@@ -46,6 +48,7 @@ def evaluate_clients(
         data_seed: the one the data were opened with in training.
         max_examples: most examples a client; None for all.
         processes: workers with one interpreter thread each; 1 works in this process.
+        public_key: of whoever must have signed the artifact; None takes any.
         on_result: told of each result as it comes, in any order.
 
     Returns:
@@ -54,7 +57,9 @@ def evaluate_clients(
     Raises:
         FedpError: the artifact, the data or a client cannot be used, or a worker died.
     """
-    job = ClientJob(artifact, data_spec, interpreter, seed, data_seed, max_examples)
+    job = ClientJob(
+        artifact, data_spec, interpreter, seed, data_seed, max_examples, public_key
+    )
     return evaluate_on(processes, job, clients, on_result)
 
 
@@ -69,6 +74,7 @@ class ClientJob:
         seed: of splits, hold-outs and adaptations.
         data_seed: of the data.
         max_examples: most examples a client; None for all.
+        public_key: of whoever must have signed the artifact; None takes any.
     """
 
     artifact: pathlib.Path
@@ -77,6 +83,7 @@ class ClientJob:
     seed: int
     data_seed: int
     max_examples: int | None
+    public_key: PublicKey | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[EvaluateClient]:
@@ -86,7 +93,9 @@ class ClientJob:
         )
         with (
             contextlib.closing(opened) as data,
-            Personalizer.open(self.artifact, interpreter=self.interpreter) as device,
+            Personalizer.open(
+                self.artifact, interpreter=self.interpreter, public_key=self.public_key
+            ) as device,
         ):
 
             def evaluate(client: str) -> ClientResult:

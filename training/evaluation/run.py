@@ -12,6 +12,7 @@ from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import ArtifactError, DataError
 from fedp.device_runtime.personalizer import Personalizer
+from fedp.device_runtime.signing import PublicKey
 from fedp.training.data import ClientSplit, FederatedData, choose_clients, open_data
 from fedp.training.evaluation.clients import evaluate_clients
 from fedp.training.evaluation.figures import plotly_objects
@@ -37,6 +38,7 @@ def evaluate(
     seen_clients: bool = False,
     new_clients: bool = False,
     processes: int = 2,
+    public_key: PublicKey | None = None,
     on_result: OnResult | None = None,
 ) -> Summary:
     """Evaluates chosen clients and writes clients.csv, summary.json and report.html.
@@ -52,6 +54,7 @@ def evaluate(
         seen_clients: training clients may be chosen.
         new_clients: no client of this data set was trained on, whatever its name.
         processes: workers with one interpreter thread each.
+        public_key: of whoever must have signed the artifact; None takes any.
         on_result: told of each result as it comes.
 
     Raises:
@@ -60,8 +63,10 @@ def evaluate(
     """
     # What can fail at once must not fail after minutes of work.
     plotly_objects()
-    manifest, _ = read_artifact(artifact)
-    with Personalizer.open(artifact, interpreter=interpreter) as device:
+    manifest, _ = read_artifact(artifact, public_key)
+    with Personalizer.open(
+        artifact, interpreter=interpreter, public_key=public_key
+    ) as device:
         interpreter = device.interpreter
     split = _client_split(artifact, manifest)
     # The same seed as in training: it draws synthetic writers and capped examples.
@@ -88,6 +93,7 @@ def evaluate(
         data_seed=split.seed,
         max_examples=max_examples,
         processes=processes,
+        public_key=public_key,
         on_result=on_result,
     )
     summary = summarize(results)
@@ -101,6 +107,7 @@ def evaluate(
         "most examples a client": max_examples or "all",
         "test part": "the data set's own, or half of a client's examples",
         "interpreter": interpreter,
+        "signature checked": public_key is not None,
         "seed": seed,
         "processes": processes,
         "seconds": round(time.monotonic() - started, 1),

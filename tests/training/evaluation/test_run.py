@@ -7,8 +7,9 @@ import numpy as np
 import psutil
 import pytest
 
+from fedp.device_runtime import artifact_file
 from fedp.device_runtime.artifact_file import read_artifact
-from fedp.device_runtime.errors import DataError, FedpError
+from fedp.device_runtime.errors import ArtifactError, DataError, FedpError
 from fedp.training.data import ClientSplit, open_data
 from fedp.training.evaluation import evaluate, evaluate_clients, read_clients_csv
 
@@ -42,6 +43,28 @@ def test_evaluate_writes_what_it_measured(mlp_artifact, tmp_path):
     assert fields["run"]["artifact SHA-256"] == read_artifact(mlp_artifact)[0].sha256
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in names)
+
+
+def test_workers_check_the_signature_too(mlp_artifact, tmp_path):
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    signed, folder = tmp_path / "signed.tflite", tmp_path / "report"
+    signed.write_bytes(artifact_file.seal(mlp_artifact.read_bytes(), key.sign))
+    evaluate(signed, SPEC, "test", folder, max_examples=20, public_key=public)
+    assert facts(folder)["signature checked"] is True
+    for processes in (1, 2):
+        with pytest.raises(ArtifactError, match="not signed"):
+            evaluate_clients(
+                mlp_artifact,
+                SPEC,
+                open_data(SPEC).clients()[:2],
+                max_examples=20,
+                processes=processes,
+                public_key=public,
+            )
 
 
 def test_training_clients_are_refused_unless_asked_for(mlp_artifact, tmp_path):
