@@ -117,7 +117,6 @@ def random_batches(manifest: Manifest, steps: int, seed: int) -> list[Batch]:
     y: np.ndarray
     for step in range(steps):
         shape = (size, *manifest.input_shape)
-        x: np.ndarray
         if manifest.input_dtype == "int32":
             x = random.integers(0, max(manifest.tokens, 1), shape).astype(np.int32)
         else:
