@@ -1,15 +1,36 @@
-"""Device side: adapt, guard, keep or fall back; never imports TensorFlow."""
+"""Device side: adapt, guard, keep or fall back; never imports TensorFlow.
 
-from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
-from fedp.device_runtime.artifact_file import read_artifact
-from fedp.device_runtime.contract import Manifest, Policy
-from fedp.device_runtime.guard import Decision, Evidence, Score, decide
-from fedp.device_runtime.interpreter import available_interpreters
-from fedp.device_runtime.outcome import Outcome, Status
-from fedp.device_runtime.personalizer import Personalizer
-from fedp.device_runtime.session import Session
-from fedp.device_runtime.store import forget_state
-from fedp.device_runtime.verification import Verification, verify_artifact
+Names are imported when they are first used: a device pays for what it needs.
+"""
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
+    from fedp.device_runtime.artifact_file import read_artifact
+    from fedp.device_runtime.contract import Manifest, Policy
+    from fedp.device_runtime.guard import Decision, Evidence, Score, decide
+    from fedp.device_runtime.interpreter import available_interpreters
+    from fedp.device_runtime.outcome import Outcome, Status
+    from fedp.device_runtime.personalizer import Personalizer
+    from fedp.device_runtime.session import Session
+    from fedp.device_runtime.store import forget_state
+    from fedp.device_runtime.verification import Verification, verify_artifact
+
+_MODULES = {
+    "adaptation": ("Adaptation", "Budget", "adapt"),
+    "artifact_file": ("read_artifact",),
+    "contract": ("Manifest", "Policy"),
+    "guard": ("Decision", "Evidence", "Score", "decide"),
+    "interpreter": ("available_interpreters",),
+    "outcome": ("Outcome", "Status"),
+    "personalizer": ("Personalizer",),
+    "session": ("Session",),
+    "store": ("forget_state",),
+    "verification": ("Verification", "verify_artifact"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Adaptation",
@@ -31,3 +52,15 @@ __all__ = [
     "read_artifact",
     "verify_artifact",
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Imports a name's module."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -6,7 +6,6 @@ Nothing else in the package imports either.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -66,6 +65,8 @@ def available_interpreters() -> tuple[str, ...]:
 
 def installed_version(kind: str) -> str:
     """Version of an interpreter's package; "unknown" where it has no metadata."""
+    import importlib.metadata  # costs 12 ms and 2 MB, which few need
+
     try:
         return importlib.metadata.version(_PACKAGES[kind].pip_name)
     except importlib.metadata.PackageNotFoundError:
