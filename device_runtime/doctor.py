@@ -65,8 +65,10 @@ def checks() -> list[Check]:
     training = python + _lacking(_TRAINING)
     exporting = python + _lacking(_SERVER) + interpreter
     evaluating = _lacking(_EVALUATION) + interpreter
+    tuning = exporting + _lacking(_EVALUATION)
     rows = [
         ("train", training, _TRAIN_COMMAND),
+        ("tune", tuning, _TRAIN_COMMAND),
         ("export", exporting, _TRAIN_COMMAND),
         ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
         *(
@@ -74,6 +76,7 @@ def checks() -> list[Check]:
             for verb in ("personalize", "predict", "bake", "status")
         ),
         ("reset", (), ""),
+        ("inspect", (), ""),
     ]
     return [Check(verb, lack, mend if lack else "") for verb, lack, mend in rows]
 
