@@ -843,6 +843,27 @@ def status(
 
 
 @verb
+@_artifact
+def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
+    r"""Say what an artifact holds, takes, costs and where it comes from.
+
+    \b
+    Example:
+      fedp inspect model.tflite
+    """
+    from fedp.device_runtime import inspection
+
+    found = inspection.inspect(artifact)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    for heading, rows in inspection.sections(found):
+        if heading:
+            click.echo(f"\n{heading}")
+        _print_table(rows)
+
+
+@verb
 @_state
 def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
     r"""Go back to the initial model; forgets what was learned from the examples.

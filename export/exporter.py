@@ -15,6 +15,7 @@ from fedp.device_runtime import artifact_file, contract
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.whole_file import write_whole
 from fedp.export import constants, conversion, flatbuffer
+from fedp.export.cost import cost_of
 from fedp.export.device_optimizers import device_optimizer
 from fedp.export.losses import Loss, loss_for
 from fedp.export.lowering.table import TABLE_VERSION
@@ -117,7 +118,9 @@ def export_model(
         parity = _proof(parts, rule, content, manifest, parity_steps, seed)
         skeleton = skeleton_entry(parts, rule, content, report)
     manifest = dataclasses.replace(
-        manifest, parity={p.interpreter: p.to_json() for p in parity}
+        manifest,
+        parity={p.interpreter: p.to_json() for p in parity},
+        cost=cost_of(content, manifest).to_json(),
     )
     content = flatbuffer.embed(content, manifest, skeleton)
     begin, end = artifact_file.find_manifest(content)
