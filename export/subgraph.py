@@ -52,8 +52,9 @@ class Subgraph:
             )
 
     def live_bytes(self) -> int:
-        """Largest sum of tensors that are alive at once, constants aside."""
+        """Largest sum of tensors alive at once, beside constants and variables."""
         end = len(self._graph.operators)
+        in_place = self._reads()
         born = dict.fromkeys(_indices(self._graph.inputs), 0)
         dies: dict[int, int] = {}
         for at, operator in enumerate(self._graph.operators):
@@ -65,9 +66,20 @@ class Subgraph:
         dies |= dict.fromkeys(_indices(self._graph.outputs), end)
         change = np.zeros(end + 2, np.int64)
         for index, begin in born.items():
+            if index in in_place:
+                continue
             change[begin] += self._bytes(index)
             change[dies.get(index, begin) + 1] -= self._bytes(index)
         return int(change.cumsum().max())
+
+    def _reads(self) -> set[int]:
+        """Tensors that are variables under another name."""
+        return {
+            index
+            for operator in self._graph.operators
+            if flatbuffer.operator_name(self._model, operator) == "READ_VARIABLE"
+            for index in _indices(operator.outputs)
+        }
 
     def window_bytes(self) -> int:
         """The largest matrix of windows that plain convolutions lay out."""
