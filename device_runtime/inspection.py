@@ -69,7 +69,7 @@ def inspect(path: str | pathlib.Path) -> Inspection:
 
 def sections(found: Inspection) -> Iterator[tuple[str, list[Row]]]:
     """Headed tables for people, those with nothing to say left out."""
-    tables = {
+    tables: dict[str, list[Row]] = {
         "": _overview(found),
         "signatures (n: any number of examples)": _signatures(found.signatures),
         "cost, estimated at export": _cost(found.manifest.cost),
@@ -141,7 +141,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _cost(cost: Mapping[str, Any]) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for name, entry in cost.get("signatures", {}).items():
         costliest = list(entry["by_op"].items())[:3]
         ops = ", ".join(f"{op} {_number(count)}" for op, count in costliest)
@@ -159,7 +159,7 @@ def _cost(cost: Mapping[str, Any]) -> list[Row]:
 
 
 def _parity(parity: Mapping[str, Any]) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for kind, entry in parity.items():
         worst = max((w["worst"] for w in entry["weights"].values()), default=0.0)
         rows.append(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedp.device_runtime.contract import Policy
@@ -30,7 +30,7 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
     "min_hold_out": (3, 5, 10),
     "margin": (0.0, 0.02, 0.05),
 }
-_RANGES = {
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda v: 0 < v < math.inf),
     "epochs": ("1 or more", lambda v: v >= 1),
     "hold_out": ("0 up to below 1", lambda v: 0 <= v < 1),
@@ -67,7 +67,9 @@ class Grid:
             (1,)
         """
         rates = tuple(float(f"{base.learning_rate * by:.6g}") for by in RATES)
-        values = {name: (getattr(base, name),) for name in FIELDS}
+        values: dict[str, tuple[Any, ...]] = {
+            name: (getattr(base, name),) for name in FIELDS
+        }
         values |= {**DEFAULTS, "learning_rate": rates}
         values |= {name: tuple(dict.fromkeys(v)) for name, v in given.items() if v}
         for name, (allowed, holds) in _RANGES.items():
