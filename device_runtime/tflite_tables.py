@@ -1,6 +1,6 @@
 """What a TFLite flatbuffer says about itself, read without any package.
 
-Only of files whose hash has been checked: `artifact_file` reads what has not.
+Only of files whose hash has been checked, see `read_artifact`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Iterator
+
+from fedp.device_runtime import offsets
 
 # Numbers of the TFLite schema, schema.fbs.
 _TYPES = {
@@ -61,50 +63,50 @@ class _Table:
 
     def tables(self, field: int) -> list[_Table]:
         """A vector of tables."""
-        return [
-            _Table(self._content, at + self._u32(at)) for at in self._items(field, 4)
-        ]
+        if not self._has(field):
+            return []
+        found = offsets.vector(self._content, self._at, field)
+        return [_Table(self._content, at) for at in found]
 
     def numbers(self, field: int) -> tuple[int, ...]:
         """A vector of int32."""
-        unpack = struct.unpack_from
-        return tuple(unpack("<i", self._content, at)[0] for at in self._items(field, 4))
+        count = self.length(field)
+        if not count:
+            return ()
+        start = self._start(field) + 4
+        return struct.unpack_from(f"<{count}i", self._content, start)
 
     def text(self, field: int) -> str:
         """A string."""
-        items = self._items(field, 1)
-        return self._content[items.start : items.stop].decode()
+        return offsets.string(self._content, self._at, field).decode()
 
-    def size(self, field: int) -> int:
+    def length(self, field: int) -> int:
         """How many items a vector has."""
-        return len(self._items(field, 1))
+        if not self._has(field):
+            return 0
+        return offsets.u32(self._content, self._start(field))
 
     def number(self, field: int, layout: str) -> int:
         """A number; 0 where it is left out."""
-        at = self._field(field)
-        return int(struct.unpack_from(layout, self._content, at)[0]) if at else 0
-
-    def _items(self, field: int, width: int) -> range:
-        at = self._field(field)
-        if not at:
-            return range(0)
-        start = at + self._u32(at)
-        return range(start + 4, start + 4 + width * self._u32(start), width)
-
-    def _field(self, number: int) -> int:
-        vtable = self._at - struct.unpack_from("<i", self._content, self._at)[0]
-        (size,) = struct.unpack_from("<H", self._content, vtable)
-        if size < 6 + 2 * number:
+        if not self._has(field):
             return 0
-        (offset,) = struct.unpack_from("<H", self._content, vtable + 4 + 2 * number)
-        return self._at + offset if offset else 0
+        at = offsets.field(self._content, self._at, field)
+        return int(struct.unpack_from(layout, self._content, at)[0])
 
-    def _u32(self, at: int) -> int:
-        return int(struct.unpack_from("<I", self._content, at)[0])
+    def _start(self, field: int) -> int:
+        at = offsets.field(self._content, self._at, field)
+        return at + offsets.u32(self._content, at)
+
+    def _has(self, field: int) -> bool:
+        try:
+            offsets.field(self._content, self._at, field)
+        except KeyError:
+            return False
+        return True
 
 
 def _model(content: bytes) -> _Table:
-    return _Table(content, struct.unpack_from("<I", content, 0)[0])
+    return _Table(content, offsets.u32(content, 0))
 
 
 def signatures(content: bytes) -> tuple[SignatureInfo, ...]:
@@ -133,7 +135,7 @@ def _named(entry: _Table, field: int, tensors: list[_Table]) -> Iterator[TensorI
 def sizes(content: bytes) -> dict[str, int]:
     """Bytes of the file by what they are: constants, each metadata entry, the rest."""
     model = _model(content)
-    buffers = [buffer.size(0) for buffer in model.tables(4)]
+    buffers = [buffer.length(0) for buffer in model.tables(4)]
     entries = {entry.text(0): entry.number(1, "<I") for entry in model.tables(6)}
     metadata = {name: buffers[index] for name, index in entries.items()}
     constants = sum(buffers) - sum(metadata.values())
