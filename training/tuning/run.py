@@ -10,7 +10,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from fedp.training.tuned_policy import (
 from fedp.training.tuning.adaptations import AdaptationJob, Task
 from fedp.training.tuning.artifacts import artifacts_for
 from fedp.training.tuning.choice import Choice, Row, choose, tabulate, with_remarks
-from fedp.training.tuning.grid import EPOCHS, Grid
+from fedp.training.tuning.grid import EPOCHS, Grid, GridError
 from fedp.training.tuning.page import write_page
 from fedp.training.tuning.records import ClientRecord, RecordFile
 from fedp.training.tuning.table import write_table_csv, write_table_json
@@ -103,87 +103,148 @@ def tune(
     """
     plotly_objects()  # What can fail at once must not fail after minutes of work.
     run = load_run(run_path)
-    stage = stage or run.config.stages[-1].name
-    weights = weights_hash(run.weights(stage))
     base = policy_of_training(run.config)
     plan = Grid.around(base, **(grid or {}))
     if not 0 <= max_hurt <= 1:
-        raise RunError(f"--max-hurt {max_hurt} is out of range; allowed is 0 to 1")
-    if interpreter is None and available_interpreters():
-        interpreter = available_interpreters()[0]
-    max_examples = max_examples or run.config.max_examples
+        raise GridError(f"max hurt {max_hurt} is out of range; allowed is 0 to 1")
+    setting = _setting(run, stage, max_examples, interpreter, seed)
     names = _clients(run, clients_limit, seed)
     folder = report_dir or run.path / FOLDER
     make_directory(folder)
-    setting = {
-        "weights": weights,
-        "data": run.record.fingerprint,
-        "optimizer": [run.config.client_optimizer, run.config.client_momentum],
-        "batch_size": run.config.batch_size,
-        "max_examples": max_examples,
-        "interpreter": interpreter,
-        "seed": seed,
-        "fedp": [importlib.metadata.version("fedp"), CONTRACT_VERSION],
-    }
     started = time.monotonic()
     with locked(run):
         place = _place(run, setting)
-        choices = plan.values["trainable"]
-        artifacts = artifacts_for(run.path, stage, choices, place, seed, report)
-        manifests = {c: read_artifact(path)[0] for c, path in artifacts.items()}
-        _check_labels(manifests.values())
-        job = AdaptationJob(
-            artifacts,
-            run.config.data,
-            run.config.split_seed,
-            max_examples,
-            interpreter,
-            seed,
-            plan.values[EPOCHS],
+        manifests, rows = _measure(
+            run, setting, plan, names, place, processes, on_result, report
         )
-        records = RecordFile(place / "adaptations.jsonl")
-        with contextlib.closing(records):
-            _adapt(job, plan, names, records, processes, on_result, report)
-            rows = tabulate(plan, lambda p: [_known(records, p, n) for n in names])
-        sizes = {c: _trained(manifest) for c, manifest in manifests.items()}
-        choice = choose(rows, max_hurt, sizes)
-        choice = with_remarks(choice, plan, max_hurt)
+        sizes = {part: _trained(manifest) for part, manifest in manifests.items()}
+        choice = with_remarks(choose(rows, max_hurt, sizes), plan, max_hurt)
         untuned = next((row for row in rows if row.policy == base), None)
         tuning = Tuning(choice, rows, untuned, sizes, max_hurt, folder)
         facts = {
             "run": str(run.path),
-            "stage": stage,
+            "stage": setting.stage,
             "data set": run.record.data_name,
             "validation clients": len(names),
-            "most examples a client": max_examples or "all",
+            "most examples a client": setting.max_examples or "all",
             "test part": "the data set's own, or half of a client's examples",
-            "interpreter": interpreter,
+            "interpreter": setting.interpreter,
             "seed": seed,
             "processes": processes,
             "seconds": round(time.monotonic() - started, 1),
             "grid": {name: list(values) for name, values in plan.values.items()},
         }
-        write_table_csv(folder / "tuning.csv", rows)
-        write_table_json(folder / "tuning.json", choice, rows, untuned, facts)
-        write_page(folder / "tuning.html", tuning, plan, facts)
-        write_tuned(
-            run,
-            TunedPolicy(
-                policy=choice.row.policy,
-                stage=stage,
-                weights=weights,
-                clients=len(names),
-                max_hurt=max_hurt,
-                met=choice.met,
-                how={
-                    **facts,
-                    "clients": names,
-                    "result": _result(choice.row),
-                    "remarks": list(choice.remarks),
-                },
-            ),
-        )
+        _write(run, tuning, plan, setting, facts, names)
     return tuning
+
+
+@dataclasses.dataclass(frozen=True)
+class _Setting:
+    """All that records of adaptations rest on, beside policy and client.
+
+    Attributes:
+        stage: whose model is taken.
+        weights: hash of that model.
+        max_examples: most examples a client; None for all.
+        interpreter: kind of interpreter.
+        seed: of splits, hold-outs and adaptations.
+        others: what the run fixes, and this release.
+    """
+
+    stage: str
+    weights: str
+    max_examples: int | None
+    interpreter: str | None
+    seed: int
+    others: dict[str, Any]
+
+
+def _setting(
+    run: Run,
+    stage: str | None,
+    max_examples: int | None,
+    interpreter: str | None,
+    seed: int,
+) -> _Setting:
+    config = run.config
+    stage = stage or config.stages[-1].name
+    return _Setting(
+        stage=stage,
+        weights=weights_hash(run.weights(stage)),
+        max_examples=max_examples or config.max_examples,
+        interpreter=interpreter or next(iter(available_interpreters()), None),
+        seed=seed,
+        others={
+            "data": run.record.fingerprint,
+            "optimizer": [config.client_optimizer, config.client_momentum],
+            "batch_size": config.batch_size,
+            "fedp": [importlib.metadata.version("fedp"), CONTRACT_VERSION],
+        },
+    )
+
+
+def _measure(
+    run: Run,
+    setting: _Setting,
+    plan: Grid,
+    names: Sequence[str],
+    place: pathlib.Path,
+    processes: int,
+    on_result: OnResult[ClientRecord] | None,
+    report: Callable[[str], None],
+) -> tuple[dict[str, Manifest], list[Row]]:
+    """Exports, adapts what is not on record yet, and judges every policy."""
+    parts = plan.values["trainable"]
+    artifacts = artifacts_for(
+        run.path, setting.stage, parts, place, setting.seed, report
+    )
+    manifests = {part: read_artifact(path)[0] for part, path in artifacts.items()}
+    _check_labels(manifests.values())
+    job = AdaptationJob(
+        artifacts,
+        run.config.data,
+        run.config.split_seed,
+        setting.max_examples,
+        setting.interpreter,
+        setting.seed,
+        plan.values[EPOCHS],
+    )
+    records = RecordFile(place / "adaptations.jsonl")
+    with contextlib.closing(records):
+        _adapt(job, plan, names, records, processes, on_result, report)
+        rows = tabulate(plan, lambda p: [_known(records, p, n) for n in names])
+    return manifests, rows
+
+
+def _write(
+    run: Run,
+    tuning: Tuning,
+    plan: Grid,
+    setting: _Setting,
+    facts: dict[str, Any],
+    names: Sequence[str],
+) -> None:
+    """Tables and page, and last the choice, which exports then take."""
+    choice, folder = tuning.choice, tuning.report
+    write_table_csv(folder / "tuning.csv", tuning.rows)
+    write_table_json(folder / "tuning.json", choice, tuning.rows, tuning.untuned, facts)
+    write_page(folder / "tuning.html", tuning, plan, facts)
+    how = {
+        **facts,
+        "clients": list(names),
+        "result": _result(choice.row),
+        "remarks": list(choice.remarks),
+    }
+    tuned = TunedPolicy(
+        policy=choice.row.policy,
+        stage=setting.stage,
+        weights=setting.weights,
+        clients=len(names),
+        max_hurt=tuning.max_hurt,
+        met=choice.met,
+        how=how,
+    )
+    write_tuned(run, tuned)
 
 
 def _clients(run: Run, limit: int, seed: int) -> list[str]:
@@ -212,16 +273,16 @@ def _clients(run: Run, limit: int, seed: int) -> list[str]:
     return sorted(names)
 
 
-def _place(run: Run, setting: Mapping[str, Any]) -> pathlib.Path:
-    """Folder of what holds for one model, data set and seed alone."""
-    text = json.dumps(setting, sort_keys=True)
+def _place(run: Run, setting: _Setting) -> pathlib.Path:
+    """Folder of what holds for one setting alone."""
+    text = json.dumps(dataclasses.asdict(setting), sort_keys=True)
     place = run.path / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:12]
     make_directory(place)
     (place / "setting.json").write_text(text + "\n")
     return place
 
 
-def _check_labels(manifests: Any) -> None:
+def _check_labels(manifests: Iterable[Manifest]) -> None:
     for manifest in manifests:
         if not manifest.labels.are_classes:
             raise FedpError(
