@@ -17,6 +17,8 @@ _SERVER = {
     "tensorflow": "tensorflow",
     "flatbuffers": "flatbuffers",
 }
+# Of the interpreters, the one that tells an export what its file costs.
+_COSTS = {"ai_edge_litert": "ai-edge-litert"}
 _TRAINING = {
     **_SERVER,
     "tensorflow_federated": "tensorflow-federated",
@@ -63,7 +65,7 @@ def checks() -> list[Check]:
     interpreter = () if any_interpreter else ("a TFLite interpreter",)
     python = () if sys.version_info[:2] == (3, 11) else ("Python 3.11",)
     training = python + _lacking(_TRAINING)
-    exporting = python + _lacking(_SERVER) + interpreter
+    exporting = python + _lacking({**_SERVER, **_COSTS})
     evaluating = _lacking(_EVALUATION) + interpreter
     tuning = exporting + _lacking(_EVALUATION)
     rows = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from fedp.device_runtime.errors import MissingDependencyError
 
 Shape = tuple[int, ...]
 
@@ -24,16 +25,31 @@ def measured_shapes(
         signature: its name.
         subgraph: its number.
         batch: examples; a file of fixed shapes takes its own number.
+
+    Raises:
+        MissingDependencyError: ai_edge_litert is not installed; no other interpreter
+            tells the shapes of every subgraph.
     """
-    interpreter = Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    interpreter = _plain_interpreter(content)
     runner = interpreter.get_signature_runner(signature)
     details = runner.get_input_details()
     runner(**{name: _zeros(entry, batch) for name, entry in details.items()})
     found = interpreter.get_tensor_details(subgraph)
     return [tuple(map(int, tensor["shape"])) for tensor in found]
+
+
+def _plain_interpreter(content: bytes) -> Any:
+    try:
+        from ai_edge_litert import interpreter as litert
+    except ImportError as error:
+        raise MissingDependencyError(
+            "what the artifact costs is computed with ai_edge_litert, which is not "
+            "installed: pip install ai-edge-litert"
+        ) from error
+    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return litert.Interpreter(
+        model_content=content, experimental_op_resolver_type=plain
+    )
 
 
 def _zeros(details: dict[str, Any], batch: int) -> np.ndarray:
