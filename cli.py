@@ -77,6 +77,7 @@ def cli() -> None:
 
     \b
     fedp train --data synthetic --out run
+    fedp tune run
     fedp export run --out model.tflite
     fedp evaluate model.tflite --data synthetic --report report
     fedp personalize model.tflite --data me.npz --state state
@@ -339,6 +340,138 @@ def _algorithm_2(short: dict[str, Any]) -> Any:
     return tuple(stage for stage in stages if stage.rounds)
 
 
+class _List(click.ParamType):
+    """Values with commas between."""
+
+    name = "list"
+
+    def __init__(self, kind: Callable[[str], Any]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        try:
+            return tuple(self._kind(part) for part in value.split(","))
+        except ValueError:
+            what = "whole numbers" if self._kind is int else "numbers"
+            self.fail(f"{value!r} is no list of {what} such as 1,2", param, ctx)
+
+
+_floats, _ints = _List(float), _List(int)
+
+
+@verb
+@click.argument("run", type=_PATH)
+@click.option("--stage", help="Tune the model after this stage. Default: the last.")
+@click.option(
+    "--trainable",
+    multiple=True,
+    help="What trains: all, head, last:N, a pattern; repeatable.  "
+    "[default: all, last:2, head]",
+)
+@click.option(
+    "--learning-rates",
+    "learning_rate",
+    type=_floats,
+    help="[default: the training's, times 1/4 to 4]",
+)
+@click.option("--epochs", type=_ints, help="[default: 1,2,5,10]")
+@click.option(
+    "--hold-outs",
+    "hold_out",
+    type=_floats,
+    help="Shares held out for the guard; each costs as much as a rate.  "
+    "[default: 0.25]",
+)
+@click.option(
+    "--margins",
+    "margin",
+    type=_floats,
+    help="Gains that the guard asks for, 0 to 1.  [default: 0,0.02,0.05]",
+)
+@click.option(
+    "--min-hold-outs",
+    "min_hold_out",
+    type=_ints,
+    help="Fewest examples that the guard judges by.  [default: 3,5,10]",
+)
+@click.option(
+    "--max-hurt",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Largest share of clients hurt after the guard.",
+)
+@click.option(
+    "--clients-limit",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Most validation clients.",
+)
+@click.option(
+    "--report", "report_dir", type=_PATH, help="Directory to write to.  [default: run]"
+)
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@_max_examples
+@_interpreter
+def tune(
+    as_json: bool,
+    seed: int,
+    run: pathlib.Path,
+    max_hurt: float,
+    stage: str | None,
+    clients_limit: int,
+    report_dir: pathlib.Path | None,
+    processes: int,
+    max_examples: int | None,
+    interpreter: str | None,
+    **grid: Any,
+) -> None:
+    r"""Choose how devices personalize, on validation clients; export then uses it.
+
+    \b
+    Examples:
+      fedp tune run
+      fedp tune run --trainable all --trainable head --epochs 1,5 --max-hurt 0.05
+    """
+    _quiet_tensorflow()
+    from fedp.training.tuning import table
+    from fedp.training.tuning import tune as run_tuning
+
+    with _progress("adaptations") as advance:
+        found = run_tuning(
+            run,
+            stage=stage,
+            grid=grid,
+            max_hurt=max_hurt,
+            clients_limit=clients_limit,
+            max_examples=max_examples,
+            interpreter=interpreter,
+            processes=processes,
+            seed=seed,
+            report_dir=report_dir,
+            on_result=advance,
+            report=_say,
+        )
+    place = found.report / "tuning.html"
+    if as_json:
+        choice = table.choice_fields(found.choice)
+        _print_json({**choice, "policies": len(found.rows), "report": str(place)})
+        return
+    rows = table.best_rows(found.rows, found.choice, max_hurt, found.sizes)
+    if found.untuned:
+        rows.append((*table.cells(found.untuned), "without tuning"))
+    _print_table([(*table.HEADER, ""), *rows])
+    click.echo()
+    for remark in found.choice.remarks:
+        click.echo(f"note: {remark}")
+    click.echo(
+        f"{found.choice.row.clients} validation clients, initial accuracy "
+        f"{found.choice.row.initial:.2%}; the choice is in {run / 'policy.json'}\n"
+        f"report: {place}\n\nnext: fedp export {run} --out model.tflite"
+    )
+
+
 # Of `export`, for a model that no run of ours has trained.
 _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
 
@@ -382,6 +515,10 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
     show_default=True,
     help="Inside the file, for a Keras file; a run has its own.",
 )
+@click.option("--trainable", help="all, head, last:N or a pattern of layer names.")
+@click.option("--learning-rate", type=float, help="In place of the policy's.")
+@click.option("--epochs", type=click.IntRange(1), help="In place of the policy's.")
+@click.option("--untuned", is_flag=True, help="Not the policy that fedp tune chose.")
 @click.pass_context
 def export(
     context: click.Context,
@@ -398,6 +535,8 @@ def export(
     batch_size: int,
     client_optimizer: str,
     sign: pathlib.Path | None,
+    untuned: bool,
+    **policy: Any,
 ) -> None:
     r"""Turn a run or a Keras model into a TFLite file that can train, and prove it.
 
@@ -407,6 +546,7 @@ def export(
       fedp export run --stage fedavg --out before-fine-tuning.tflite
       fedp export run --initial-weights float16 --out small.tflite
       fedp export run --sign KEY --out model.tflite
+      fedp export run --trainable head --learning-rate 0.1 --out head.tflite
       fedp export model.keras --classes walk,run,sit --out model.tflite
     """
     _quiet_tensorflow()
@@ -414,19 +554,22 @@ def export(
     from fedp.export.private_key import load_private_key
 
     key = None if sign is None else load_private_key(sign)
+    from fedp.device_runtime.contract import Policy
     from fedp.export.exporter import Target, check_place, write_artifact
     from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
 
     check_place(out)
+    changes = {name: value for name, value in policy.items() if value is not None}
     target = Target(
         batch_size=batch_size,
         client_optimizer=client_optimizer,
         fixed_batch=fixed_batch,
         initial_weights=initial_weights,
+        policy=Policy(**changes),
     )
     if run.suffix in SUFFIXES:
-        _refuse_options(context, "a Keras file", "stage")
+        _refuse_options(context, "a Keras file", "stage", "untuned")
         done = export_keras(
             run,
             classes=classes.split(",") if classes else None,
@@ -437,7 +580,15 @@ def export(
         )
     else:
         _refuse_options(context, "a run, which has its own", *_KERAS_OPTIONS)
-        done = export_run(run, stage=stage, target=target, seed=seed, report=_say)
+        done = export_run(
+            run,
+            stage=stage,
+            target=target,
+            tuned=not untuned,
+            changes=changes,
+            seed=seed,
+            report=_say,
+        )
     if key is not None:
         done = done.signed(key.sign)
     write_artifact(done.content, out, done.certificate)
@@ -451,12 +602,15 @@ def export(
         "certificate": str(certificate_path(out)),
         "ops": done.manifest.ops,
         "parity": done.manifest.parity,
+        "policy": dataclasses.asdict(done.manifest.policy),
     }
     if as_json:
         _print_json(result)
         return
     click.echo(f"{out}: {len(done.content):,} bytes, {ops} ops, all builtin")
     click.echo(f"{certificate_path(out)}: what `fedp verify` compares on a device")
+    if "policy" in done.manifest.provenance:
+        click.echo(f"policy: {done.manifest.provenance['policy']}")
     for parity in done.parity:
         click.echo(
             f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
@@ -795,6 +949,27 @@ def status(
 
 
 @verb
+@_artifact
+def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
+    r"""Say what an artifact holds, takes, costs and where it comes from.
+
+    \b
+    Example:
+      fedp inspect model.tflite
+    """
+    from fedp.device_runtime import inspection
+
+    found = inspection.inspect(artifact)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    for heading, rows in inspection.sections(found):
+        if heading:
+            click.echo(f"\n{heading}")
+        _print_table(rows)
+
+
+@verb
 @_state
 def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
     r"""Go back to the initial model; forgets what was learned from the examples.
@@ -831,7 +1006,7 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int, Any], None]]:
+def _progress(what: str = "clients") -> Iterator[Callable[[int, int, Any], None]]:
     """A bar on stderr with the time left; nothing where that is no terminal."""
     with contextlib.ExitStack() as stack:
         bar: Any = None
@@ -842,7 +1017,7 @@ def _progress() -> Iterator[Callable[[int, int, Any], None]]:
                 return
             if bar is None:
                 bar = stack.enter_context(
-                    click.progressbar(length=total, label="clients", file=sys.stderr)
+                    click.progressbar(length=total, label=what, file=sys.stderr)
                 )
             bar.update(1)
 

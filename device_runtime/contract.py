@@ -137,7 +137,7 @@ class Manifest:
         notes: what differs on a device from training, one sentence each.
         parity: what the exporter measured between TensorFlow and this file.
         certificate: SHA-256, in hex, of the parity certificate beside the file.
-        cost: `Cost` fields: operations and memory of the signatures.
+        cost: fields of `fedp.export.cost.Cost`: operations, and memory of training.
         ops: builtin operators in the file and how often each occurs.
         contract: version of this agreement.
         sha256: hash of the file, in hex, taken with this field as zeros.

@@ -18,6 +18,8 @@ _SERVER = {
     "tensorflow": "tensorflow",
     "flatbuffers": "flatbuffers",
 }
+# Of the interpreters, the one that tells an export what its file costs.
+_COSTS = {"ai_edge_litert": "ai-edge-litert"}
 _TRAINING = {
     **_SERVER,
     "tensorflow_federated": "tensorflow-federated",
@@ -70,10 +72,12 @@ def checks() -> list[Check]:
     interpreter = () if any_interpreter else ("a TFLite interpreter",)
     python = () if sys.version_info[:2] == (3, 11) else ("Python 3.11",)
     training = python + _lacking(_TRAINING)
-    exporting = python + _lacking(_SERVER) + interpreter
+    exporting = python + _lacking({**_SERVER, **_COSTS})
     evaluating = _lacking(_EVALUATION) + interpreter
+    tuning = exporting + _lacking(_EVALUATION)
     rows = [
         ("train", training, _TRAIN_COMMAND),
+        ("tune", tuning, _TRAIN_COMMAND),
         ("export", exporting, _TRAIN_COMMAND),
         ("keygen", _lacking(_SIGNATURES), "pip install 'cryptography>=42'"),
         ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
@@ -82,6 +86,7 @@ def checks() -> list[Check]:
             for verb in ("personalize", "predict", "bake", "status", "verify")
         ),
         ("reset", (), ""),
+        ("inspect", (), ""),
     ]
     return [Check(verb, lack, mend if lack else "") for verb, lack, mend in rows]
 

@@ -1,6 +1,6 @@
 """TFLite interpreters behind one door: `ai_edge_litert` and `tflite_runtime`.
 
-Nothing else in the package imports either.
+Nothing else on a device imports either.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.whole_file import write_whole
 from fedp.export import constants, conversion, flatbuffer
 from fedp.export.certification import certify
+from fedp.export.cost import cost_of
 from fedp.export.delegation import partitions
 from fedp.export.device_optimizers import device_optimizer
 from fedp.export.losses import Loss, loss_for
@@ -140,6 +141,7 @@ def export_model(
         manifest,
         parity={p.interpreter: p.to_json() for p in parity},
         certificate=digest(certificate),
+        cost=cost_of(content, manifest).to_json(),
     )
     content = flatbuffer.embed(content, manifest, skeleton)
     found = artifact_file.parse_artifact(content)

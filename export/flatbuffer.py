@@ -40,7 +40,7 @@ def operators(content: bytes) -> dict[str, int]:
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
-            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            number = _number(code)
             if number == schema.BuiltinOperator.CUSTOM:
                 name = (code.customCode or b"?").decode()
                 raise ExportError(
@@ -49,6 +49,16 @@ def operators(content: bytes) -> dict[str, int]:
                 )
             counts[_OP_NAMES[number]] += 1
     return dict(sorted(counts.items()))
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """Name of an operator's builtin, such as "CONV_2D"."""
+    return str(_OP_NAMES[_number(model.operatorCodes[operator.opcodeIndex])])
+
+
+def _number(code: Any) -> int:
+    # Files for old runtimes hold it in the deprecated field alone.
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 class Constant(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +15,7 @@ from fedp.export.exporter import Export, Target, export_model
 from fedp.export.rounding_cost import rounding_cost
 from fedp.training.models import build_model
 from fedp.training.run_directory import Run, load_run
+from fedp.training.tuned_policy import policy_of_training, read_tuned
 
 
 def export_run(
@@ -22,6 +23,9 @@ def export_run(
     *,
     stage: str | None = None,
     target: Target | None = None,
+    tuned: bool = True,
+    changes: Mapping[str, Any] | None = None,
+    parity_steps: int = 10,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Export:
@@ -30,7 +34,10 @@ def export_run(
     Args:
         run_path: the run directory.
         stage: name of the stage whose model is taken; None for the last one.
-        target: how it is to train; batch and client optimizer are the run's.
+        target: how it is to train; batch, client optimizer and policy are the run's.
+        tuned: take the policy that `fedp tune` chose, if it ever did.
+        changes: fields of the policy that are to be others.
+        parity_steps: training steps compared with TensorFlow.
         seed: of the parity check's inputs.
         report: is told what is being done, a line each.
 
@@ -55,10 +62,7 @@ def export_run(
     cost = {}
     if target.initial_weights == "float16":
         cost = _cost(model, run, report)
-    policy = contract.Policy(
-        learning_rate=config.client_learning_rate,
-        epochs=config.personalization_epochs,
-    )
+    policy, origin = _policy(run, stage, tuned, changes or {})
     momentum = config.client_optimizer == "momentum"
     settings = {"momentum": config.client_momentum} if momentum else {}
     return export_model(
@@ -82,11 +86,26 @@ def export_run(
             "rounds": sum(s.rounds for s in done),
             "seed": config.seed,
             "trained_with": record.versions,
+            "policy": origin,
             **cost,
         },
+        parity_steps=parity_steps,
         seed=seed,
         report=report,
     )
+
+
+def _policy(
+    run: Run, stage: str, tuned: bool, changes: Mapping[str, Any]
+) -> tuple[contract.Policy, str]:
+    """The policy, and where it comes from in words."""
+    found = read_tuned(run, stage) if tuned else None
+    policy = policy_of_training(run.config) if found is None else found.policy
+    origin = "of the training, not tuned" if found is None else str(found)
+    if changes:
+        fields = ", ".join(f"{name} {value}" for name, value in changes.items())
+        origin += f"; then set by hand: {fields}"
+    return dataclasses.replace(policy, **changes), origin
 
 
 def _cost(

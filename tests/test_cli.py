@@ -279,6 +279,37 @@ def test_export_refuses_what_is_no_run(tmp_path):
     assert "no run directory" in refuses(*asked, code=1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        ("--learning-rates 0.1,fast", 2, "no list of numbers"),
+        ("--learning-rates=-0.1", 1, "no run directory"),
+        ("--epochs 1.5", 2, "no list of whole numbers"),
+        ("--max-hurt 2", 2, "0<=x<=1"),
+        ("--clients-limit 0", 2, "x>=1"),
+        ("--interpreter none", 2, "'ai_edge_litert', 'tflite_runtime'"),
+        ("", 1, "no run directory"),
+    ],
+)
+def test_tune_names_what_is_wrong(arguments, code, named, tmp_path):
+    assert named in refuses("tune", tmp_path, *arguments.split(), code=code)
+
+
+def test_inspect(mlp_artifact, tmp_path):
+    found = json.loads(fedp("inspect", mlp_artifact, "--json").stdout)
+    assert found["bytes"] == mlp_artifact.stat().st_size
+    assert found["signatures"]["infer"]["outputs"] == [
+        {"name": "output", "shape": [-1, 62], "dtype": "float32"}
+    ]
+    text = fedp("inspect", mlp_artifact).stdout
+    for part in (found["manifest"]["sha256"], "signed", "output [n, 62]", "MFLOP"):
+        assert part in text
+    (tmp_path / "text.tflite").write_text("no artifact, and nothing like it")
+    for name in ("text.tflite", "missing.tflite"):
+        assert name in refuses("inspect", tmp_path / name, code=1)
+    assert "ARTIFACT" in refuses("inspect", code=2)
+
+
 def test_closed_pipe_is_silent(examples, mlp_artifact, tmp_path):
     asked = f"{sys.executable} -m fedp.cli predict {mlp_artifact} --state "
     asked += f"'{tmp_path / 'state'}' --input '{examples['good']}' | true"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,28 @@ def test_sign_and_verify(folder):
     assert secret not in done.stdout + done.stderr
     done = fedp("verify signed.tflite --public-key KEY.pub", folder)
     assert done.returncode == 0 and done.stdout.count("PASS") == 2
+
+
+def test_tune_export_inspect(folder):
+    shutil.copytree(folder / "run", folder / "tuned")
+    grid = "--trainable head --learning-rates 0.02,0.1 --epochs 1,2 --max-examples 40"
+    done = fedp(f"tune tuned {grid} --json", folder)
+    assert done.returncode == 0, done.stderr
+    choice = json.loads(done.stdout)
+    assert choice["trainable"] == "head" and choice["limit_met"] in (True, False)
+    assert choice["policies"] == 2 * 2 * 3 * 3  # three margins, three fewest
+    assert (folder / choice["report"]).exists()
+    done = fedp(f"tune tuned {grid}", folder)
+    assert "known from before" in done.stderr and "chosen" in done.stdout
+
+    done = fedp("export tuned --epochs 3 --out tuned.tflite --json", folder)
+    policy = json.loads(done.stdout)["policy"]
+    assert policy["epochs"] == 3 and policy["trainable"] == "head"
+    assert policy["learning_rate"] == choice["learning_rate"]
+    found = json.loads(fedp("inspect tuned.tflite --json", folder).stdout)
+    assert found["manifest"]["provenance"]["policy"].startswith("tuned on 1 valid")
+    done = fedp("export tuned --untuned --out untuned.tflite --json", folder)
+    assert json.loads(done.stdout)["policy"]["trainable"] == "all"
 
 
 def test_what_cannot_be_written_is_found_out_first(folder):

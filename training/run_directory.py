@@ -258,6 +258,7 @@ def locked(run: Run) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunError(
-                f"run {run.path} is being trained by another process: wait for it"
+                f"run {run.path} is being trained or tuned by another process: wait "
+                "for it"
             ) from error
         yield

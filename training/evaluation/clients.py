@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from fedp.device_runtime.session import Session
 from fedp.device_runtime.signing import PublicKey
 from fedp.training.data import Examples, open_data, split_examples
 from fedp.training.evaluation.results import ClientResult
-from fedp.training.evaluation.workers import EvaluateClient, OnResult, evaluate_on
+from fedp.training.evaluation.workers import OnResult, evaluate_on
 
 
 def evaluate_clients(
@@ -33,7 +33,7 @@ def evaluate_clients(
     max_examples: int | None = None,
     processes: int = 2,
     public_key: PublicKey | None = None,
-    on_result: OnResult | None = None,
+    on_result: OnResult[ClientResult] | None = None,
 ) -> list[ClientResult]:
     """Evaluates each client in a fresh state, on several processes.
 
@@ -86,7 +86,7 @@ class ClientJob:
     public_key: PublicKey | None = None
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[EvaluateClient]:
+    def open(self) -> Iterator[Callable[[str], ClientResult]]:
         """Opens data and artifact once for all clients of a process."""
         opened = open_data(
             self.data_spec, max_examples=self.max_examples, seed=self.data_seed

@@ -116,7 +116,7 @@ def _scatter(
     figure.update_yaxes(
         title=title, scaleanchor="x", scaleratio=1, constrain="domain", **axis
     )
-    return _styled(figure, height=520)
+    return styled(figure, height=520)
 
 
 def _size(examples: int, largest: int) -> float:
@@ -177,7 +177,7 @@ def accuracy_by_epoch(summary: Summary) -> Figure:
     )
     figure.update_xaxes(title="local epochs", dtick=1 if len(epochs) < 16 else None)
     figure.update_yaxes(title="accuracy", tickformat=".1%")
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def gain_distribution(results: Sequence[ClientResult]) -> Figure:
@@ -204,7 +204,7 @@ def gain_distribution(results: Sequence[ClientResult]) -> Figure:
         )
     figure.update_xaxes(title="gain in points", type="category", tickangle=-45)
     figure.update_yaxes(title="clients", rangemode="tozero")
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def _bin(gain: float, width: float) -> int:
@@ -241,7 +241,7 @@ def gain_by_band(bands: Sequence[Band]) -> Figure:
         )
     figure.update_xaxes(title="examples on the device", type="category")
     figure.update_yaxes(title="mean gain in points")
-    return _styled(figure, height=420)
+    return styled(figure, height=420)
 
 
 def band_label(band: Band) -> str:
@@ -251,7 +251,7 @@ def band_label(band: Band) -> str:
     return f"{band.fewest} to {band.most}"
 
 
-def _styled(figure: Figure, height: int) -> Figure:
+def styled(figure: Figure, height: int) -> Figure:
     """Transparent, so that the page's light or dark ground shows; fonts are its own."""
     figure.update_layout(
         height=height,

@@ -127,12 +127,12 @@ def _headline(summary: Summary) -> str:
 
 def _scatter(results: Sequence[ClientResult]) -> str:
     before = page.figure(
-        _plot(figures.scatter_before_guard(results), "before-guard"),
+        plot(figures.scatter_before_guard(results), "before-guard"),
         "Before the guard",
         "Every client runs its personalized model.",
     )
     after = page.figure(
-        _plot(figures.scatter_after_guard(results), "after-guard"),
+        plot(figures.scatter_after_guard(results), "after-guard"),
         "After the guard",
         "Every client runs what the guard decided on the device.",
     )
@@ -147,18 +147,18 @@ def _scatter(results: Sequence[ClientResult]) -> str:
 def _spread(summary: Summary, results: Sequence[ClientResult]) -> str:
     cells = [
         page.figure(
-            _plot(figures.accuracy_by_epoch(summary), "epochs"),
+            plot(figures.accuracy_by_epoch(summary), "epochs"),
             "Accuracy against local epochs",
             "Mean over clients. Epoch 0 is the initial model.",
         ),
         page.figure(
-            _plot(figures.gain_distribution(results), "gains"),
+            plot(figures.gain_distribution(results), "gains"),
             "Distribution of gains",
             "Accuracy minus the initial accuracy, in points. “0” counts exactly the "
             "unchanged clients.",
         ),
         page.figure(
-            _plot(figures.gain_by_band(summary.bands), "bands"),
+            plot(figures.gain_by_band(summary.bands), "bands"),
             "Gain by data size",
             "Mean over the clients of a band, with its 95 % interval.",
         ),
@@ -280,15 +280,16 @@ def _how_measured(facts: Mapping[str, object]) -> str:
     return page.section(
         "How it was measured",
         "The run's configuration and where the artifact comes from.",
-        page.table("Configuration", ("what", "value"), _flat(facts)),
+        page.table("Configuration", ("what", "value"), flat_facts(facts)),
     )
 
 
-def _flat(facts: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+def flat_facts(facts: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Rows of a table; nested names are joined by a colon."""
     rows = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}: ")
+            rows += flat_facts(value, f"{prefix}{name}: ")
         else:
             items = value if isinstance(value, (list, tuple)) else [value]
             rows.append((f"{prefix}{name}", ", ".join(map(str, items))))
@@ -312,7 +313,8 @@ def _clients(caption: str, results: Sequence[ClientResult]) -> str:
     return page.table(caption, _CLIENT_HEADER, rows, numbers=range(1, 6))
 
 
-def _plot(figure: Figure, name: str) -> str:
+def plot(figure: Figure, name: str) -> str:
+    """A figure as HTML that the page's own script draws."""
     return str(
         figure.to_html(
             full_html=False,

@@ -18,7 +18,7 @@ from fedp.training.evaluation.clients import evaluate_clients
 from fedp.training.evaluation.figures import plotly_objects
 from fedp.training.evaluation.files import make_directory
 from fedp.training.evaluation.report import write_report
-from fedp.training.evaluation.results import write_clients_csv
+from fedp.training.evaluation.results import ClientResult, write_clients_csv
 from fedp.training.evaluation.summary import Summary, summarize, write_summary_json
 from fedp.training.evaluation.workers import OnResult
 
@@ -39,7 +39,7 @@ def evaluate(
     new_clients: bool = False,
     processes: int = 2,
     public_key: PublicKey | None = None,
-    on_result: OnResult | None = None,
+    on_result: OnResult[ClientResult] | None = None,
 ) -> Summary:
     """Evaluates chosen clients and writes clients.csv, summary.json and report.html.
 

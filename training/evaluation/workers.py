@@ -13,37 +13,40 @@ from contextlib import AbstractContextManager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from fedp.device_runtime.errors import FedpError
 from fedp.training.evaluation.lifeline import die_with
-from fedp.training.evaluation.results import ClientResult
 
-EvaluateClient = Callable[[str], ClientResult]
+# What a worker is given, such as a client's name, and what it gives back.
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_Given = TypeVar("_Given", contravariant=True)
+_Made = TypeVar("_Made", covariant=True)
 
-# Called with how many clients are done, how many there are, and the newest result.
-OnResult = Callable[[int, int, ClientResult], None]
+# Called with how many items are done, how many there are, and the newest result.
+OnResult = Callable[[int, int, Result], None]
 
 
-class Job(Protocol):
+class Job(Protocol[_Given, _Made]):
     """What a worker needs to begin; it is pickled."""
 
-    def open(self) -> AbstractContextManager[EvaluateClient]:
-        """Opens what all clients share, and closes it; runs once in each process."""
+    def open(self) -> AbstractContextManager[Callable[[_Given], _Made]]:
+        """Opens what all items share, and closes it; runs once in each process."""
 
 
 def evaluate_on(
     processes: int,
-    job: Job,
-    clients: Sequence[str],
-    on_result: OnResult | None = None,
-) -> list[ClientResult]:
+    job: Job[Item, Result],
+    clients: Sequence[Item],
+    on_result: OnResult[Result] | None = None,
+) -> list[Result]:
     """Evaluates clients, each as soon as a process is free.
 
     Args:
         processes: how many worker processes; 1 works in this process.
         job: opened by every worker.
-        clients: names.
+        clients: names, or whatever else the job takes.
         on_result: told of each result as it comes, in any order.
 
     Returns:
@@ -52,7 +55,7 @@ def evaluate_on(
     Raises:
         FedpError: a client's evaluation raised it, or a worker died.
     """
-    results: dict[int, ClientResult] = {}
+    results: dict[int, Result] = {}
     with contextlib.closing(_results(processes, job, clients)) as arriving:
         for index, result in arriving:
             results[index] = result
@@ -62,8 +65,8 @@ def evaluate_on(
 
 
 def _results(
-    processes: int, job: Job, clients: Sequence[str]
-) -> Generator[tuple[int, ClientResult], None, None]:
+    processes: int, job: Job[Item, Result], clients: Sequence[Item]
+) -> Generator[tuple[int, Result], None, None]:
     processes = min(processes, len(clients))
     if processes > 1:
         yield from _from_workers(processes, job, clients)
@@ -74,8 +77,8 @@ def _results(
 
 
 def _from_workers(
-    processes: int, job: Job, clients: Sequence[str]
-) -> Generator[tuple[int, ClientResult], None, None]:
+    processes: int, job: Job[Item, Result], clients: Sequence[Item]
+) -> Generator[tuple[int, Result], None, None]:
     todo = deque(range(len(clients)))
     doing: dict[Connection, int] = {}
     with _workers(processes, job) as workers:
@@ -86,7 +89,7 @@ def _from_workers(
                 with _death_told(workers[connection], clients[index]):
                     connection.send(clients[index])
 
-        def take_in(connection: Connection) -> tuple[int, ClientResult]:
+        def take_in(connection: Connection) -> tuple[int, Result]:
             index = doing.pop(connection)
             with _death_told(workers[connection], clients[index]):
                 answer = connection.recv()
@@ -105,7 +108,7 @@ def _from_workers(
 
 
 @contextlib.contextmanager
-def _death_told(worker: SpawnProcess, client: str) -> Iterator[None]:
+def _death_told(worker: SpawnProcess, client: object) -> Iterator[None]:
     """Says what a broken connection means."""
     try:
         yield
@@ -122,7 +125,9 @@ def _death_told(worker: SpawnProcess, client: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _workers(processes: int, job: Job) -> Iterator[dict[Connection, SpawnProcess]]:
+def _workers(
+    processes: int, job: Job[Any, Any]
+) -> Iterator[dict[Connection, SpawnProcess]]:
     """Starts workers and, however the block is left, ends them."""
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, SpawnProcess] = {}
@@ -169,7 +174,7 @@ def _interrupts_for_the_parent_alone() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _work(job: Job, connection: Connection, parent: int) -> None:
+def _work(job: Job[Any, Any], connection: Connection, parent: int) -> None:
     """A worker's life: open the job, then a result or an error for every client."""
     die_with(parent)
     try:
