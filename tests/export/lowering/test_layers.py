@@ -9,7 +9,6 @@ from fedp.device_runtime.contract import CROSS_ENTROPY
 from tests.export.layer_table import LOSSES, TABLE
 from tests.export.lowering.comparing import compare
 
-
 CASES = [
     pytest.param(make, row.random, id=f"{row.layer}: {name}")
     for row in TABLE
