@@ -155,16 +155,53 @@ def _attention():
     return functional(SEQUENCE, attend)
 
 
+def _causal():
+    def attend(x):
+        return layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
+
+    return functional(SEQUENCE, attend)
+
+
 TABLE = (
     Row(
         "Dense",
         "any activation below; inputs of any rank",
         over(lambda: layers.Dense(5, activation="relu"), VECTOR, SEQUENCE, IMAGE)
         | each(VECTOR, no_bias=lambda: layers.Dense(5, use_bias=False))
-        | each(
+        | each(SEQUENCE, bare=lambda: layers.Dense(5, use_bias=False)),
+    ),
+    Row(
+        "EinsumDense",
+        "two-operand equations in single letters",
+        each(
             SEQUENCE,
-            activity=lambda: layers.Dense(5, use_bias=False, kernel_regularizer="l2"),
+            steps=lambda: layers.EinsumDense("abc,cd->abd", (None, 5), bias_axes="d"),
+            mixed=lambda: layers.EinsumDense("abc,bcd->ad", (5,), bias_axes="d"),
+            heads=lambda: layers.EinsumDense("abc,cde->abde", (None, 2, 4)),
         ),
+    ),
+    Row(
+        "LocallyConnected1D, LocallyConnected2D",
+        "`implementation=1`",
+        each(SEQUENCE, one=lambda: layers.LocallyConnected1D(3, 2))
+        | each(IMAGE, two=lambda: layers.LocallyConnected2D(2, 3, strides=2)),
+    ),
+    Row(
+        "TimeDistributed",
+        "of what trains",
+        each(
+            SEQUENCE,
+            dense=lambda: layers.TimeDistributed(layers.Dense(3, activation="relu")),
+        ),
+    ),
+    Row(
+        "Activation, ActivityRegularization, Lambda",
+        "of functions below",
+        {
+            "lambda": lambda: through(VECTOR, layers.Lambda(lambda x: x * 2.0)),
+            "regularized": lambda: through(VECTOR, layers.ActivityRegularization(0.1)),
+        },
+        "regularizers' losses do not count",
     ),
     Row(
         "LayerNormalization",
@@ -213,7 +250,7 @@ TABLE = (
         random=True,
     ),
     Row(
-        "SpatialDropout1D, SpatialDropout2D",
+        "SpatialDropout1D to 3D",
         "any `rate`",
         over(lambda: layers.SpatialDropout1D(0.4), SEQUENCE)
         | over(lambda: layers.SpatialDropout2D(0.4), IMAGE),
@@ -314,11 +351,13 @@ TABLE = (
         },
     ),
     Row(
-        "Flatten, Reshape, Permute, RepeatVector, Cropping1D",
+        "Flatten, Reshape, Permute, RepeatVector, Cropping1D and 2D, ZeroPadding1D",
         "any settings",
         each(IMAGE, flatten=layers.Flatten, reshape=lambda: layers.Reshape((12, -1)))
         | each(IMAGE, permute=lambda: layers.Permute((3, 1, 2)))
         | each(SEQUENCE, crop=lambda: layers.Cropping1D((1, 2)))
+        | each(IMAGE, crop_2=lambda: layers.Cropping2D(((1, 2), (0, 1))))
+        | each(SEQUENCE, pad=lambda: layers.ZeroPadding1D((1, 2)))
         | each(VECTOR, repeat=lambda: layers.RepeatVector(3)),
     ),
     Row(
@@ -330,9 +369,10 @@ TABLE = (
     ),
     Row(
         "MultiHeadAttention, Attention, AdditiveAttention",
-        "self-attention; no masks, no causal mask, dropout 0",
+        "self-attention; with a causal mask too; no other masks",
         {
             "heads": _attention,
+            "causal": _causal,
             "dot": lambda: functional(SEQUENCE, lambda x: layers.Attention()([x, x])),
             "scaled": lambda: functional(
                 SEQUENCE, lambda x: layers.Attention(use_scale=False)([x, x])
@@ -379,7 +419,11 @@ TABLE = (
                 "max": lambda x: x - tf.reduce_max(x, axis=1, keepdims=True),
                 "slice": lambda x: x[:, 1:3, :2],
                 "index": lambda x: x[:, -1],
-                "stride": lambda x: x[:, ::2],
+                "stride": lambda x: x[:, ::2] + x[:, 0:5:2],
+                "strides": lambda x: x[:, 1::3, 1:6:4],
+                "ellipsis": lambda x: x[..., 1] * x[..., -1],
+                "new axis": lambda x: x[:, tf.newaxis, 1:] * 2.0,
+                "cumulative": lambda x: tf.cumsum(x, axis=1),
                 "concat": lambda x: tf.concat([x, tf.tanh(x)], axis=1),
                 "stack": lambda x: tf.stack([x, tf.tanh(x)], axis=2),
                 "transpose": lambda x: tf.transpose(x, [0, 2, 1]),
