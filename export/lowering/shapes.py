@@ -135,12 +135,13 @@ def band(
     """A band of ones, as causal masks are, is a constant."""
     x, lower, upper = inputs
     shape = None if x.op.type != "Fill" else known_dimensions(x.op.inputs[0])
-    if shape is None or None in shape:
+    fixed = [d for d in shape or () if d is not None]
+    if shape is None or len(fixed) < len(shape):
         raise ExportError(
             f"{place(op)}: MatrixBandPart of what is not constant: multiply by a mask"
         )
     value = tf.get_static_value(x.op.inputs[1])
-    whole = np.full(shape, value)
+    whole = np.full(fixed, value)
     columns, rows = np.arange(whole.shape[-1]), np.arange(whole.shape[-2])[:, None]
     below, beyond = (int(tf.get_static_value(t)) for t in (lower, upper))
     kept = (below < 0) | (rows - columns <= below)

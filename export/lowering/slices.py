@@ -18,8 +18,9 @@ def slice_(
 ) -> list[tf.Tensor]:
     """A slice as a strided one: SLICE with the batch as size is not delegated."""
     x, begin, size = inputs
-    first, length = known_dimensions(begin), known_dimensions(size)
-    if first is None or length is None or None in first:
+    length = known_dimensions(size)
+    first = [d for d in known_dimensions(begin) or () if d is not None]
+    if length is None or len(first) < len(length):
         return [tf.slice(x, begin, size)]
     ends = [
         None if n is None or n == -1 or start + n == whole else start + n
