@@ -20,10 +20,12 @@ from fedp.export.certification import certify
 from fedp.export.cost import cost_of
 from fedp.export.delegation import partitions
 from fedp.export.device_optimizers import device_optimizer
+from fedp.export.forward import frozen_statistics
 from fedp.export.losses import Loss, loss_for
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
 from fedp.export.reference import Reference, random_batches
+from fedp.export.refusals import check_model
 from fedp.export.rounding import rounded
 from fedp.export.signatures import ArtifactModule, weight_specs
 from fedp.export.skeleton import skeleton_entry
@@ -115,6 +117,7 @@ def export_model(
             TensorFlow computes.
     """
     target = target or Target()
+    check_model(model)
     rule = loss_for(model, loss)
     if len(classes) != rule.classes:
         raise ExportError(
@@ -201,7 +204,18 @@ def _of_model(parts: Parts) -> dict[str, Any]:
         "tokens": min(embeddings, default=2) if tokens else 0,
         "frozen": tuple(v.name for v in parts.frozen),
         "features_shape": parts.features_shape,
+        "notes": _notes(model),
     }
+
+
+def _notes(model: tf.keras.Model) -> tuple[str, ...]:
+    names = frozen_statistics(model)
+    if not names:
+        return ()
+    return (
+        f"the moving statistics of {', '.join(names)} stay as they were when training "
+        "ended",
+    )
 
 
 def _proof(

@@ -34,20 +34,11 @@ def pad(op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope) -> list[tf.
     return [padded(inputs[0], [(int(a), int(b)) for a, b in pads])]
 
 
-@lowers("Slice")
-def slice_(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """A slice of known size within each example; SLICE of size -1 is not delegated."""
-    x, begin = inputs[0], tf.get_static_value(op.inputs[1])
-    size = op.outputs[0].shape
-    if begin is None or _unknown(x) != [0] or _unknown(op.outputs[0]) != [0]:
-        return [tf.slice(*inputs)]
-    if begin[0]:
-        return [tf.slice(*inputs)]
+def cut(x: tf.Tensor, begin: Sequence[int], size: Sequence[int]) -> tf.Tensor:
+    """A slice within each example, its first axis whole; all other axes are known."""
     for axis in range(1, x.shape.rank):
-        x = _moved(x, axis, int(begin[axis]), size[axis])
-    return [x]
+        x = _moved(x, axis, begin[axis], size[axis])
+    return x
 
 
 def _moved(x: tf.Tensor, axis: int, first: int, count: int) -> tf.Tensor:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from fedp.export.lowering.activation import is_positive
 from fedp.export.lowering.lattice import put, take
 from fedp.export.lowering.lines import reshaped, total
+from fedp.export.lowering.masks import is_positive
 from fedp.export.lowering.planes import NHWC, Image, Planes, nhwc, planes_of, simplest
 from fedp.export.lowering.table import Scope, lowers
 from fedp.export.lowering.windows import Geometry, pool_geometry

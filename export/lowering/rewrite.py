@@ -16,20 +16,25 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     blocks,
     convolution,
     depthwise,
+    elementary,
     loss,
     matmul,
+    normalization,
     padding,
     pooling,
+    products,
     randomness,
-    reductions,
     shapes,
+    slices,
 )
+from fedp.export.lowering.advice import advice
 from fedp.export.lowering.elementwise import ELEMENTWISE, by_plane
-from fedp.export.lowering.folding import folded
 from fedp.export.lowering.planes import Planes, nhwc
+from fedp.export.lowering.shape_values import folded
 from fedp.export.lowering.table import (
     BUILTIN,
     LOWERINGS,
+    SHAPE_ARITHMETIC,
     TAKES_PLANES,
     Lowering,
     Scope,
@@ -98,10 +103,7 @@ class _Rewriter:
             op = stack.pop()
             if op.type == "Placeholder" or id(op.outputs[0]) in self._values:
                 continue
-            known = folded(op)
-            if known is not None:
-                self._values[id(op.outputs[0])] = tf.constant(known)
-            elif id(op) not in needed:
+            if id(op) not in needed:
                 needed.add(id(op))
                 stack.extend(t.op for t in op.inputs)
         for op in wanted[0].graph.get_operations() if wanted else ():
@@ -127,16 +129,16 @@ class _Rewriter:
                 inputs = [nhwc(value, self._scope) for value in inputs]
         if op.type in self._table:
             return self._table[op.type](op, inputs, self._scope)
-        if self._strict and op.type not in BUILTIN:
+        if self._strict and op.type not in BUILTIN | SHAPE_ARITHMETIC:
             raise ExportError(
                 f"{place(op)} needs the op {op.type}, which has no spelling in TFLite "
-                "builtins yet; Dense, Conv2D, MaxPooling2D, Dropout, Flatten, Reshape "
-                "and their activations have: replace the layer"
+                f"builtins: {advice(op.type)}"
             )
         graph = tf.compat.v1.get_default_graph()
         attributes = {k: v for k, v in op.node_def.attr.items() if k[0] != "_"}
         types = [t.dtype for t in op.outputs]
-        return list(graph.create_op(op.type, inputs, types, attrs=attributes).outputs)
+        made = graph.create_op(op.type, inputs, types, attrs=attributes)
+        return folded(made.outputs)
 
     def _inline(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
         name = op.get_attr("f").name

@@ -8,35 +8,23 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import tensor_util
 
-from fedp.export.lowering.table import Scope, lowers
+from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering import shape_values
+from fedp.export.lowering.table import Scope, lowers, place
 
 
 def known_dimensions(shape: tf.Tensor) -> list[int | None] | None:
     """What is known of a shape tensor while tracing; None for the batch."""
-    if shape.op.type == "DynamicStitch":
-        return _reduced(shape.op)
-    known = tensor_util.constant_value_as_shape(shape)
-    return None if known.rank is None else known.as_list()
+    found = shape_values.known_dimensions(shape)
+    if found is None:
+        known = tensor_util.constant_value_as_shape(shape)
+        found = None if known.rank is None else known.as_list()
+    return found
 
 
-def _reduced(stitch: tf.Operation) -> list[int | None] | None:
-    """A shape whose reduced axes became 1, as the gradients of reductions make it."""
-    _, axes, shape, _ = stitch.inputs
-    known = known_dimensions(shape)
-    reduced = known_axes(axes)
-    if known is None or reduced is None:
-        return None
-    for axis in reduced:
-        known[axis] = 1
-    return known
-
-
-def known_axes(axes: tf.Tensor) -> list[int] | None:
-    """Constant axes, maybe negative, also after (axes + rank) % rank."""
-    while axes.op.type in ("FloorMod", "AddV2"):
-        axes = axes.op.inputs[0]
-    value = tf.get_static_value(axes)
-    return None if value is None else [int(axis) for axis in np.atleast_1d(value)]
+def dimensions(x: tf.Tensor) -> list[int]:
+    """A tensor's shape with -1 for the batch."""
+    return [-1 if d is None else d for d in x.shape.as_list()]
 
 
 @lowers("Reshape")
@@ -45,13 +33,24 @@ def reshape(
 ) -> list[tf.Tensor]:
     """Reshape with a constant target, -1 for the batch."""
     x, shape = inputs
-    known = known_dimensions(shape)
-    if known is not None and known.count(None) <= 1:
-        target = [-1 if d is None else d for d in known]
-        if x.shape.rank is not None and x.shape.as_list() == known:
-            return [x]
-        return [tf.reshape(x, target)]
-    return [tf.reshape(x, shape)]
+    known = _target(op, shape)
+    if known is None or known.count(None) > 1:
+        return [tf.reshape(x, shape)]
+    if x.shape.rank is not None and x.shape.as_list() == known:
+        return [x]
+    return [tf.reshape(x, [-1 if d is None else d for d in known])]
+
+
+def _target(op: tf.Operation, shape: tf.Tensor) -> list[int | None] | None:
+    """A reshape's target, None for the batch.
+
+    A layer may know more of its output than its shape arithmetic tells.
+    """
+    known, static = known_dimensions(shape), op.outputs[0].shape
+    if known is None or static.rank is None:
+        return static.as_list() if known is None and static.rank is not None else known
+    pairs = zip(known, static.as_list(), strict=True)
+    return [s if k in (None, -1) else k for k, s in pairs]
 
 
 @lowers("ExpandDims", "Squeeze")
@@ -73,7 +72,7 @@ def shape_n(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
 ) -> list[tf.Tensor]:
     """ShapeN is one Shape an input."""
-    return [tf.shape(x) for x in inputs]
+    return shape_values.folded([tf.shape(x) for x in inputs])
 
 
 @lowers("BroadcastGradientArgs")
@@ -97,6 +96,31 @@ def broadcast_gradient_args(
     ]
 
 
+@lowers("BroadcastTo")
+def broadcast_to(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """Ones of the shape times the tensor, left out where the shape is the same.
+
+    Ones over a batch come from something of that batch.
+    """
+    x, shape = inputs
+    known = known_dimensions(shape)
+    if known is None:
+        raise ExportError(
+            f"{place(op)}: BroadcastTo a shape that is not known: give the model's "
+            "Input a full shape"
+        )
+    if x.shape.as_list() == known:
+        return [x]
+    if x.shape.rank == len(known) and x.shape[0] is None and None not in known[1:]:
+        ones = [b if a == 1 else 1 for a, b in zip(x.shape[1:], known[1:], strict=True)]
+        return [x * tf.ones([1, *ones], x.dtype)]
+    if None not in known:
+        return [x * tf.ones(known, x.dtype)]
+    return [x * tf.ones(shape, x.dtype)]
+
+
 @lowers("Sum")
 def sum_(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
@@ -107,3 +131,36 @@ def sum_(
     if known is not None and known.size == 0:
         return [x]
     return [tf.reduce_sum(x, axes, keepdims=op.get_attr("keep_dims"))]
+
+
+@lowers("Transpose")
+def transpose(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """Transpose, left out where every axis stays."""
+    x, order = inputs
+    known = tf.get_static_value(order)
+    if known is not None and list(known) == list(range(len(known))):
+        return [x]
+    return [tf.transpose(x, order)]
+
+
+@lowers("MatrixBandPart")
+def band(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """A band of ones, as causal masks are, is a constant."""
+    x, lower, upper = inputs
+    shape = None if x.op.type != "Fill" else known_dimensions(x.op.inputs[0])
+    fixed = [d for d in shape or () if d is not None]
+    if shape is None or len(fixed) < len(shape):
+        raise ExportError(
+            f"{place(op)}: MatrixBandPart of what is not constant: multiply by a mask"
+        )
+    value = tf.get_static_value(x.op.inputs[1])
+    whole = np.full(fixed, value)
+    columns, rows = np.arange(whole.shape[-1]), np.arange(whole.shape[-2])[:, None]
+    below, beyond = (int(tf.get_static_value(t)) for t in (lower, upper))
+    kept = (below < 0) | (rows - columns <= below)
+    kept = kept & ((beyond < 0) | (columns - rows <= beyond))
+    return [tf.constant(np.where(kept, whole, np.zeros_like(whole)), x.dtype)]

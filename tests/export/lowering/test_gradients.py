@@ -74,10 +74,9 @@ def test_branches_and_residuals(compare, images):
 @pytest.mark.parametrize(
     ("layer", "op"),
     [
-        (layers.LayerNormalization(), "FusedBatchNormV3"),
         (layers.Conv2D(6, 3, groups=3), "grouped"),
     ],
-    ids=["layer norm", "groups"],
+    ids=["groups"],
 )
 def test_unsupported_layer_is_named(layer, op, compare, network, images):
     with pytest.raises(ExportError, match=f"{layer.name}.*{op}"):
