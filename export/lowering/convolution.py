@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fedp.export.lowering import narrow, patches, winograd
+from fedp.export.lowering import narrow, patches, scatter, winograd
 from fedp.export.lowering.layout import fits_winograd, stride_of, wanted_steps
 from fedp.export.lowering.planes import (
     NHWC,
@@ -71,7 +71,9 @@ def conv2d_backprop_input(
         return [winograd.input_gradient(dy, filters, geometry, scope)]
     steps = scope.memo.get(("steps", op.inputs[1].ref(), geometry), NHWC)
     dy = planes_of(dy, steps, scope)
-    return [simplest(patches.input_gradient(dy, filters, geometry), scope)]
+    if geometry.strides == (1, 1):
+        return [simplest(patches.input_gradient(dy, filters, geometry, scope), scope)]
+    return [simplest(scatter.input_gradient(dy, filters, geometry), scope)]
 
 
 def _is_narrow(x: Image, geometry: Geometry) -> bool:

@@ -7,14 +7,14 @@ concatenation of k parts and k slices, and a whole patch never exists.
 
 from __future__ import annotations
 
-import collections
+import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
-from fedp.export.lowering.lattice import locate, zeros
-from fedp.export.lowering.layout import stride_of
+from fedp.export.lowering.lattice import locate
 from fedp.export.lowering.lines import concat, reshaped, shifted, total
-from fedp.export.lowering.matmul import gram, product, transposed
+from fedp.export.lowering.matmul import gram, product
 from fedp.export.lowering.planes import Planes, Steps, build
 from fedp.export.lowering.table import Scope
 from fedp.export.lowering.windows import Geometry
@@ -25,7 +25,7 @@ def convolve(
 ) -> Planes:
     """y in planes of `steps`; x in planes of stride * steps."""
     shape = Planes((), steps, geometry.output, filters.shape[3])
-    matrices = _matrices(filters)
+    matrices = filter_lines(filters)
 
     def plane(r: int, s: int) -> tf.Tensor:
         lines = [
@@ -51,42 +51,33 @@ def filter_gradient(
     return reshaped(concat(lines, axis=0), shape)
 
 
-def input_gradient(dy: Planes, filters: tf.Tensor, geometry: Geometry) -> Planes:
-    """dx: dy w^T, every tap's share put back where it was taken from, and summed."""
-    matrices = [transposed(matrix) for matrix in _matrices(filters)]
-    steps = stride_of(geometry, dy.steps)
-    channels = filters.shape[2]
-    x = Planes((), steps, geometry.size, channels)
-    wide = geometry.window[1] * channels
-    sides = collections.defaultdict(list)  # of (plane line, output column)
-    for r, s, rows in dy:
-        down, across = dy.plane_size(r, s)
-        for a, matrix in enumerate(matrices):
-            (q, row), _ = locate(_first(geometry, (r, s), (a, 0)), steps, x.size)
-            share = product(rows, matrix)
-            share = reshaped(share, [-1, down * across * wide])
-            height = x.plane_size(q, 0)[0]
-            sides[q, s].append(shifted(share, -row, height, across * wide))
-    terms = collections.defaultdict(list)
-    for (q, s), parts in sides.items():
-        side = reshaped(total(parts), [-1, wide])
-        for b in range(geometry.window[1]):
-            _, (p, column) = locate(_first(geometry, (0, s), (0, b)), steps, x.size)
-            tap = side[:, b * channels : (b + 1) * channels]
-            tap = reshaped(tap, [-1, dy.plane_size(0, s)[1] * channels])
-            width = x.plane_size(0, p)[1]
-            terms[q, p].append(shifted(tap, -column, width, channels))
+def input_gradient(
+    dy: Planes, filters: tf.Tensor, geometry: Geometry, scope: Scope
+) -> Planes:
+    """dx at stride 1: dy convolved with the filters turned around."""
+    turned = dataclasses.replace(
+        geometry,
+        size=geometry.output,
+        padding=tuple(
+            ((window - 1) * dilation - before, (window - 1) * dilation - after)
+            for window, dilation, (before, after) in zip(
+                geometry.window, geometry.dilations, geometry.padding, strict=True
+            )
+        ),
+    )
+    return convolve(dy, _turned(filters), turned, dy.steps, scope)
 
-    def plane(q: int, p: int) -> tf.Tensor:
-        if (q, p) in terms:
-            return reshaped(total(terms[q, p]), [-1, channels])
-        _, _, rows = next(iter(dy))
-        height, width = x.plane_size(q, p)
-        some = reshaped(rows, [-1, dy.channels])[:, :1]
-        blank = zeros(dy.plane_size(0, 0), some, height * width, 1)
-        return blank * tf.zeros([1, channels])
 
-    return build(steps, geometry.size, channels, plane)
+def _turned(filters: tf.Tensor) -> tf.Tensor:
+    """Filters [kh, kw, c, f] as [kh, kw, f, c], the last tap first.
+
+    By a permutation matrix: REVERSE_V2 over two axes reverses one on TFLite 2.14.
+    """
+    height, width, channels, count = filters.shape
+    taps = reshaped(filters, [height * width, channels, count])
+    rows = reshaped(tf.transpose(taps, [0, 2, 1]), [height * width, count * channels])
+    backwards = tf.constant(np.eye(height * width, dtype=np.float32)[::-1])
+    return reshaped(product(backwards, rows), [height, width, count, channels])
 
 
 def _line(
@@ -98,33 +89,67 @@ def _line(
     scope: Scope,
 ) -> tf.Tensor:
     """What line `a` of the windows of plane `place` sees: [n * its size, kw * c]."""
-    (r, s), channels = place, x.channels
-    down, across = y.plane_size(r, s)
-    (q, row), _ = locate(_first(geometry, place, (a, 0)), x.steps, x.size)
-    height = x.plane_size(q, 0)[0]
-    inner = across * geometry.window[1] * channels
+    down, across = y.plane_size(*place)
+    (q, row), _ = locate(first_pixel(geometry, place, (a, 0)), x.steps, x.size)
+    wide = geometry.window[1] * x.channels
 
-    def side_by_side() -> tf.Tensor:
+    def side_by_side() -> tuple[int, tf.Tensor]:
+        low, high = _reach(geometry, y, 0, q, x)
         taps = []
         for b in range(geometry.window[1]):
-            first = _first(geometry, place, (0, b))
+            first = first_pixel(geometry, place, (0, b))
             _, (p, column) = locate(first, x.steps, x.size)
-            width = x.plane_size(0, p)[1]
-            lines = reshaped(x.rows[q][p], [-1, width * channels])
-            taps.append(
-                reshaped(shifted(lines, column, across, channels), [-1, channels])
-            )
-        return reshaped(concat(taps), [-1, height * inner])
+            left, framed = _framed(x, geometry, y, (q, p), scope)
+            tap = shifted(framed, column - left, across, x.channels)
+            taps.append(reshaped(tap, [-1, x.channels]))
+        return low, reshaped(concat(taps), [-1, (high - low) * across * wide])
 
     def line() -> tf.Tensor:
-        key = ("side by side", x, geometry, y.steps, q, s)
-        taken = shifted(scope.once(key, side_by_side), row, down, inner)
-        return reshaped(taken, [-1, geometry.window[1] * channels])
+        key = ("side by side", x, geometry, y.steps, q, place[1])
+        low, lines = scope.once(key, side_by_side)
+        return reshaped(shifted(lines, row - low, down, across * wide), [-1, wide])
 
-    return scope.once(("line", x, geometry, y.steps, q, row, down, s), line)
+    key = ("line", x, geometry, y.steps, q, row, down, place[1])
+    return scope.once(key, line)
 
 
-def _first(
+def _framed(
+    x: Planes, geometry: Geometry, y: Planes, plane: tuple[int, int], scope: Scope
+) -> tuple[int, tf.Tensor]:
+    """A plane with the padding that windows of y see, line by line.
+
+    Padded once, so that each tap is a slice alone. With its first column's number.
+    """
+    (q, p), (height, width) = plane, x.plane_size(*plane)
+    top, bottom = _reach(geometry, y, 0, q, x)
+    left, right = _reach(geometry, y, 1, p, x)
+
+    def make() -> tf.Tensor:
+        inner = width * x.channels
+        lines = reshaped(x.rows[q][p], [-1, height * inner])
+        lines = reshaped(shifted(lines, top, bottom - top, inner), [-1, inner])
+        return shifted(lines, left, right - left, x.channels)
+
+    return left, scope.once(("framed", x, geometry, y.steps, plane), make)
+
+
+def _reach(
+    geometry: Geometry, y: Planes, axis: int, plane: int, x: Planes
+) -> tuple[int, int]:
+    """First and last but one line (axis 0) or column of a plane that y's windows see."""
+    low, high = [], []
+    for start in range(y.steps[axis]):
+        count = y.plane_size(start, start)[axis]
+        for number in range(geometry.window[axis]):
+            first = first_pixel(geometry, (start, start), (number, number))
+            found, at = locate(first, x.steps, x.size)[axis]
+            if found == plane and count:
+                low.append(at)
+                high.append(at + count)
+    return min(low), max(high)
+
+
+def first_pixel(
     geometry: Geometry, place: tuple[int, int], tap: tuple[int, int]
 ) -> tuple[int, int]:
     """The pixel that a tap of a plane's first window sees."""
@@ -142,7 +167,7 @@ def _first(
     return down, across
 
 
-def _matrices(filters: tf.Tensor) -> list[tf.Tensor]:
+def filter_lines(filters: tf.Tensor) -> list[tf.Tensor]:
     """The filters line by line, each [kw * c, f]."""
     height, width, channels, count = filters.shape
     lines = reshaped(filters, [height, width * channels * count])
