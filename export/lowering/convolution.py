@@ -71,8 +71,6 @@ def conv2d_backprop_input(
         return [winograd.input_gradient(dy, filters, geometry, scope)]
     steps = scope.memo.get(("steps", op.inputs[1].ref(), geometry), NHWC)
     dy = planes_of(dy, steps, scope)
-    if geometry.strides == (1, 1):
-        return [simplest(patches.input_gradient(dy, filters, geometry, scope), scope)]
     return [simplest(scatter.input_gradient(dy, filters, geometry), scope)]
 
 

@@ -18,7 +18,7 @@ def folded(op: tf.Operation) -> np.ndarray | None:
     """The value of an op's one output, with -1 for the batch where that will do."""
     if op.type == "Prod":
         counted = _count(op.outputs[0])
-        return np.int32(counted[0]) if counted and counted[1] == 0 else None
+        return np.array(counted[0], np.int32) if counted and counted[1] == 0 else None
     if op.type == "FloorDiv":
         return _ratio(*op.inputs)
     if op.type == "DynamicStitch":
@@ -36,7 +36,7 @@ def _ratio(a: tf.Tensor, b: tf.Tensor) -> np.ndarray | None:
     counts = _count(a), _count(b)
     if counts[0] is None or counts[1] is None or counts[0][1] != counts[1][1]:
         return None
-    return np.int32(counts[0][0] // max(counts[1][0], 1))
+    return np.array(counts[0][0] // max(counts[1][0], 1), np.int32)
 
 
 def _count(tensor: tf.Tensor) -> tuple[int, int] | None:

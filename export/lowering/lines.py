@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-_FAN_IN = 5  # XNNPACK takes a concatenation of at most 4 or 5 tensors
+_FAN_IN = 4  # XNNPACK takes a concatenation of at most 4 or 5 tensors
 
 
 def reshaped(x: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:

@@ -7,9 +7,6 @@ concatenation of k parts and k slices, and a whole patch never exists.
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
 import tensorflow as tf
 
 from fedp.export.lowering.lattice import locate
@@ -51,35 +48,6 @@ def filter_gradient(
     return reshaped(concat(lines, axis=0), shape)
 
 
-def input_gradient(
-    dy: Planes, filters: tf.Tensor, geometry: Geometry, scope: Scope
-) -> Planes:
-    """dx at stride 1: dy convolved with the filters turned around."""
-    turned = dataclasses.replace(
-        geometry,
-        size=geometry.output,
-        padding=tuple(
-            ((window - 1) * dilation - before, (window - 1) * dilation - after)
-            for window, dilation, (before, after) in zip(
-                geometry.window, geometry.dilations, geometry.padding, strict=True
-            )
-        ),
-    )
-    return convolve(dy, _turned(filters), turned, dy.steps, scope)
-
-
-def _turned(filters: tf.Tensor) -> tf.Tensor:
-    """Filters [kh, kw, c, f] as [kh, kw, f, c], the last tap first.
-
-    By a permutation matrix: REVERSE_V2 over two axes reverses one on TFLite 2.14.
-    """
-    height, width, channels, count = filters.shape
-    taps = reshaped(filters, [height * width, channels, count])
-    rows = reshaped(tf.transpose(taps, [0, 2, 1]), [height * width, count * channels])
-    backwards = tf.constant(np.eye(height * width, dtype=np.float32)[::-1])
-    return reshaped(product(backwards, rows), [height, width, count, channels])
-
-
 def _line(
     x: Planes,
     geometry: Geometry,
@@ -89,64 +57,30 @@ def _line(
     scope: Scope,
 ) -> tf.Tensor:
     """What line `a` of the windows of plane `place` sees: [n * its size, kw * c]."""
-    down, across = y.plane_size(*place)
+    (r, s), channels = place, x.channels
+    down, across = y.plane_size(r, s)
     (q, row), _ = locate(first_pixel(geometry, place, (a, 0)), x.steps, x.size)
-    wide = geometry.window[1] * x.channels
+    height = x.plane_size(q, 0)[0]
+    inner = across * geometry.window[1] * channels
 
-    def side_by_side() -> tuple[int, tf.Tensor]:
-        low, high = _reach(geometry, y, 0, q, x)
+    def side_by_side() -> tf.Tensor:
         taps = []
         for b in range(geometry.window[1]):
             first = first_pixel(geometry, place, (0, b))
             _, (p, column) = locate(first, x.steps, x.size)
-            left, framed = _framed(x, geometry, y, (q, p), scope)
-            tap = shifted(framed, column - left, across, x.channels)
-            taps.append(reshaped(tap, [-1, x.channels]))
-        return low, reshaped(concat(taps), [-1, (high - low) * across * wide])
+            width = x.plane_size(0, p)[1]
+            lines = reshaped(x.rows[q][p], [-1, width * channels])
+            taps.append(
+                reshaped(shifted(lines, column, across, channels), [-1, channels])
+            )
+        return reshaped(concat(taps), [-1, height * inner])
 
     def line() -> tf.Tensor:
-        key = ("side by side", x, geometry, y.steps, q, place[1])
-        low, lines = scope.once(key, side_by_side)
-        return reshaped(shifted(lines, row - low, down, across * wide), [-1, wide])
+        key = ("side by side", x, geometry, y.steps, q, s)
+        taken = shifted(scope.once(key, side_by_side), row, down, inner)
+        return reshaped(taken, [-1, geometry.window[1] * channels])
 
-    key = ("line", x, geometry, y.steps, q, row, down, place[1])
-    return scope.once(key, line)
-
-
-def _framed(
-    x: Planes, geometry: Geometry, y: Planes, plane: tuple[int, int], scope: Scope
-) -> tuple[int, tf.Tensor]:
-    """A plane with the padding that windows of y see, line by line.
-
-    Padded once, so that each tap is a slice alone. With its first column's number.
-    """
-    (q, p), (height, width) = plane, x.plane_size(*plane)
-    top, bottom = _reach(geometry, y, 0, q, x)
-    left, right = _reach(geometry, y, 1, p, x)
-
-    def make() -> tf.Tensor:
-        inner = width * x.channels
-        lines = reshaped(x.rows[q][p], [-1, height * inner])
-        lines = reshaped(shifted(lines, top, bottom - top, inner), [-1, inner])
-        return shifted(lines, left, right - left, x.channels)
-
-    return left, scope.once(("framed", x, geometry, y.steps, plane), make)
-
-
-def _reach(
-    geometry: Geometry, y: Planes, axis: int, plane: int, x: Planes
-) -> tuple[int, int]:
-    """First and last but one line (axis 0) or column of a plane that y's windows see."""
-    low, high = [], []
-    for start in range(y.steps[axis]):
-        count = y.plane_size(start, start)[axis]
-        for number in range(geometry.window[axis]):
-            first = first_pixel(geometry, (start, start), (number, number))
-            found, at = locate(first, x.steps, x.size)[axis]
-            if found == plane and count:
-                low.append(at)
-                high.append(at + count)
-    return min(low), max(high)
+    return scope.once(("line", x, geometry, y.steps, q, row, down, s), line)
 
 
 def first_pixel(
