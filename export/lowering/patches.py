@@ -7,14 +7,11 @@ concatenation of k parts and k slices, and a whole patch never exists.
 
 from __future__ import annotations
 
-import collections
-
 import tensorflow as tf
 
-from fedp.export.lowering.lattice import locate, zeros
-from fedp.export.lowering.layout import stride_of
+from fedp.export.lowering.lattice import locate
 from fedp.export.lowering.lines import concat, reshaped, shifted, total
-from fedp.export.lowering.matmul import gram, product, transposed
+from fedp.export.lowering.matmul import gram, product
 from fedp.export.lowering.planes import Planes, Steps, build
 from fedp.export.lowering.table import Scope
 from fedp.export.lowering.windows import Geometry
@@ -25,7 +22,7 @@ def convolve(
 ) -> Planes:
     """y in planes of `steps`; x in planes of stride * steps."""
     shape = Planes((), steps, geometry.output, filters.shape[3])
-    matrices = _matrices(filters)
+    matrices = filter_lines(filters)
 
     def plane(r: int, s: int) -> tf.Tensor:
         lines = [
@@ -51,44 +48,6 @@ def filter_gradient(
     return reshaped(concat(lines, axis=0), shape)
 
 
-def input_gradient(dy: Planes, filters: tf.Tensor, geometry: Geometry) -> Planes:
-    """dx: dy w^T, every tap's share put back where it was taken from, and summed."""
-    matrices = [transposed(matrix) for matrix in _matrices(filters)]
-    steps = stride_of(geometry, dy.steps)
-    channels = filters.shape[2]
-    x = Planes((), steps, geometry.size, channels)
-    wide = geometry.window[1] * channels
-    sides = collections.defaultdict(list)  # of (plane line, output column)
-    for r, s, rows in dy:
-        down, across = dy.plane_size(r, s)
-        for a, matrix in enumerate(matrices):
-            (q, row), _ = locate(_first(geometry, (r, s), (a, 0)), steps, x.size)
-            share = product(rows, matrix)
-            share = reshaped(share, [-1, down * across * wide])
-            height = x.plane_size(q, 0)[0]
-            sides[q, s].append(shifted(share, -row, height, across * wide))
-    terms = collections.defaultdict(list)
-    for (q, s), parts in sides.items():
-        side = reshaped(total(parts), [-1, wide])
-        for b in range(geometry.window[1]):
-            _, (p, column) = locate(_first(geometry, (0, s), (0, b)), steps, x.size)
-            tap = side[:, b * channels : (b + 1) * channels]
-            tap = reshaped(tap, [-1, dy.plane_size(0, s)[1] * channels])
-            width = x.plane_size(0, p)[1]
-            terms[q, p].append(shifted(tap, -column, width, channels))
-
-    def plane(q: int, p: int) -> tf.Tensor:
-        if (q, p) in terms:
-            return reshaped(total(terms[q, p]), [-1, channels])
-        _, _, rows = next(iter(dy))
-        height, width = x.plane_size(q, p)
-        some = reshaped(rows, [-1, dy.channels])[:, :1]
-        blank = zeros(dy.plane_size(0, 0), some, height * width, 1)
-        return blank * tf.zeros([1, channels])
-
-    return build(steps, geometry.size, channels, plane)
-
-
 def _line(
     x: Planes,
     geometry: Geometry,
@@ -100,14 +59,14 @@ def _line(
     """What line `a` of the windows of plane `place` sees: [n * its size, kw * c]."""
     (r, s), channels = place, x.channels
     down, across = y.plane_size(r, s)
-    (q, row), _ = locate(_first(geometry, place, (a, 0)), x.steps, x.size)
+    (q, row), _ = locate(first_pixel(geometry, place, (a, 0)), x.steps, x.size)
     height = x.plane_size(q, 0)[0]
     inner = across * geometry.window[1] * channels
 
     def side_by_side() -> tf.Tensor:
         taps = []
         for b in range(geometry.window[1]):
-            first = _first(geometry, place, (0, b))
+            first = first_pixel(geometry, place, (0, b))
             _, (p, column) = locate(first, x.steps, x.size)
             width = x.plane_size(0, p)[1]
             lines = reshaped(x.rows[q][p], [-1, width * channels])
@@ -124,7 +83,7 @@ def _line(
     return scope.once(("line", x, geometry, y.steps, q, row, down, s), line)
 
 
-def _first(
+def first_pixel(
     geometry: Geometry, place: tuple[int, int], tap: tuple[int, int]
 ) -> tuple[int, int]:
     """The pixel that a tap of a plane's first window sees."""
@@ -142,7 +101,7 @@ def _first(
     return down, across
 
 
-def _matrices(filters: tf.Tensor) -> list[tf.Tensor]:
+def filter_lines(filters: tf.Tensor) -> list[tf.Tensor]:
     """The filters line by line, each [kw * c, f]."""
     height, width, channels, count = filters.shape
     lines = reshaped(filters, [height, width * channels * count])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -57,7 +58,7 @@ class Planes:
         return max(down, 0), max(across, 0)
 
 
-Image = tf.Tensor | Planes
+Image: TypeAlias = tf.Tensor | Planes
 
 
 def build(

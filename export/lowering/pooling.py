@@ -114,9 +114,10 @@ def _shares(geometry: Geometry) -> np.ndarray:
         taps = firsts[:, None] + np.arange(geometry.window[axis])
         taps -= geometry.padding[axis][0]
         counts.append(((taps >= 0) & (taps < geometry.size[axis])).sum(1))
-    shares = (1.0 / np.outer(*counts)).astype(np.float32)
-    same = shares[:1, :1] if (shares == shares[0, 0]).all() else shares
-    return same[None, :, :, None]
+    shares: np.ndarray = (1.0 / np.outer(*counts)).astype(np.float32)
+    if (shares == shares[0, 0]).all():
+        shares = shares[:1, :1]
+    return shares[None, :, :, None]
 
 
 def _as_image(rows: tf.Tensor, geometry: Geometry, channels: int) -> tf.Tensor:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
+
+_Made = TypeVar("_Made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +26,12 @@ class Scope:
     random_seed: int = 1
     done: dict[tf.Operation, list[Any]] = dataclasses.field(default_factory=dict)
 
-    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
         """Returns the value made for `key`, making it at the first call."""
         if key not in self.memo:
             self.memo[key] = make()
-        return self.memo[key]
+        made: _Made = self.memo[key]
+        return made
 
 
 Lowering = Callable[[tf.Operation, Sequence[tf.Tensor], Scope], list[tf.Tensor]]
