@@ -32,9 +32,18 @@ def matmul(
 ) -> list[tf.Tensor]:
     """MatMul, transposes spelled out: adj_y is 3 to 4 times slower on TFLite 2.14."""
     a, b = inputs
-    a = transposed(a) if op.get_attr("transpose_a") else a
-    b = transposed(b) if op.get_attr("transpose_b") else b
-    return [product(a, b)]
+    flip_a, flip_b = op.get_attr("transpose_a"), op.get_attr("transpose_b")
+    value = product(
+        _transposed_once(a, scope) if flip_a else a,
+        _transposed_once(b, scope) if flip_b else b,
+    )
+    if flip_b and not flip_a:
+        scope.memo["outer", value.ref()] = (a, b)
+    return [value]
+
+
+def _transposed_once(a: tf.Tensor, scope: Scope) -> tf.Tensor:
+    return scope.once(("transposed", a.ref()), lambda: transposed(a))
 
 
 @lowers("BiasAdd")
@@ -54,15 +63,10 @@ def bias_add_grad(
     return [tf.reduce_sum(tf.reshape(gradient, [-1, gradient.shape[-1]]), axis=0)]
 
 
-@lowers("AddN")
-def add_n(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """Gradients that meet, added pair by pair."""
-    total = inputs[0]
-    for term in inputs[1:]:
-        total = total + term
-    return [total]
+def outer_factors(value: tf.Tensor, scope: Scope) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """(a, b) where `value` was made as a b^T, a [i, n] and b [j, n]."""
+    found: tuple[tf.Tensor, tf.Tensor] | None = scope.memo.get(("outer", value.ref()))
+    return found
 
 
 def _size(dimension: int | None) -> int:

@@ -12,11 +12,15 @@ from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     activation,
     convolution,
+    embedding,
     loss,
     matmul,
     pooling,
     randomness,
+    sequence_loss,
+    shape_arithmetic,
     shapes,
+    shared_weights,
 )
 from fedp.export.lowering.table import (
     BUILTIN,

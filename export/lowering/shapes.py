@@ -23,6 +23,10 @@ def reshape(
     """Reshape with a constant target, -1 for the batch."""
     x, shape = inputs
     known = known_dimensions(shape)
+    if known is None or known.count(None) > 1:
+        # A layer may know more of its output than its shape arithmetic tells.
+        static = op.outputs[0].shape
+        known = static.as_list() if static.rank is not None else known
     if known is not None and known.count(None) <= 1:
         target = [-1 if d is None else d for d in known]
         if x.shape.rank is not None and x.shape.as_list() == known:
