@@ -18,7 +18,6 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     pooling,
     randomness,
     sequence_loss,
-    shape_arithmetic,
     shapes,
     shared_weights,
 )
