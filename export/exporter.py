@@ -16,6 +16,7 @@ from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.whole_file import write_whole
 from fedp.export import constants, conversion, flatbuffer
 from fedp.export.device_optimizers import device_optimizer
+from fedp.export.forward import frozen_statistics
 from fedp.export.losses import Loss, loss_for
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
@@ -164,7 +165,18 @@ def _of_model(parts: Parts) -> dict[str, Any]:
         "tokens": min(embeddings, default=2) if tokens else 0,
         "frozen": tuple(v.name for v in parts.frozen),
         "features_shape": parts.features_shape,
+        "notes": _notes(model),
     }
+
+
+def _notes(model: tf.keras.Model) -> tuple[str, ...]:
+    names = frozen_statistics(model)
+    if not names:
+        return ()
+    return (
+        f"the moving statistics of {', '.join(names)} stay as they were when training "
+        "ended",
+    )
 
 
 def _proof(

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fedp.device_runtime.contract import Manifest
 from fedp.export.losses import Loss
-from fedp.export.lowering.randomness import has_random_ops, random_uniform
+from fedp.export.lowering.randomness import SEEDED, has_random_ops
 from fedp.export.lowering.rewrite import rewrite
 from fedp.export.signatures import features_graph, train_graph
 from fedp.export.trainable import Parts
@@ -91,10 +91,9 @@ class Reference:
             for variable, value in zip(self.parts.trained, values, strict=True)
         }
         # TensorFlow's own ops throughout; random ones get the file's seeds.
-        table = {"RandomUniform": random_uniform}
         inputs = [x, y, weight, tf.ones([1])]
         return rewrite(
-            self._graph, inputs, named | self._frozen, table=table, strict=False
+            self._graph, inputs, named | self._frozen, table=SEEDED, strict=False
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fedp.export.lowering.activation import is_positive
+from fedp.export.lowering.masks import is_positive
 from fedp.export.lowering.table import Scope, lowers
 from fedp.export.lowering.windows import Geometry, crop, pad, put, take
 

@@ -12,18 +12,23 @@ from fedp.device_runtime.errors import ExportError
 from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     activation,
     convolution,
+    elementary,
     embedding,
     loss,
     matmul,
+    normalization,
     pooling,
+    products,
     randomness,
-    sequence_loss,
     shapes,
     shared_weights,
+    slices,
 )
+from fedp.export.lowering.shape_values import folded
 from fedp.export.lowering.table import (
     BUILTIN,
     LOWERINGS,
+    SHAPE_ARITHMETIC,
     Lowering,
     Scope,
     place,
@@ -108,7 +113,7 @@ class _Rewriter:
             return self._inline(op, inputs)
         if op.type in self._table:
             return self._table[op.type](op, inputs, self._scope)
-        if self._strict and op.type not in BUILTIN:
+        if self._strict and op.type not in BUILTIN | SHAPE_ARITHMETIC:
             raise ExportError(
                 f"{place(op)} needs the op {op.type}, which has no spelling in TFLite "
                 "builtins yet; Dense, Conv2D, MaxPooling2D, Dropout, Flatten, Reshape "
@@ -117,7 +122,8 @@ class _Rewriter:
         graph = tf.compat.v1.get_default_graph()
         attributes = {k: v for k, v in op.node_def.attr.items() if k[0] != "_"}
         types = [t.dtype for t in op.outputs]
-        return list(graph.create_op(op.type, inputs, types, attrs=attributes).outputs)
+        made = graph.create_op(op.type, inputs, types, attrs=attributes)
+        return folded(made.outputs)
 
     def _inline(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
         name = op.get_attr("f").name

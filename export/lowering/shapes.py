@@ -7,13 +7,23 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.python.framework import tensor_util
 
-from fedp.export.lowering.table import Scope, lowers
+from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering import shape_values
+from fedp.export.lowering.table import Scope, lowers, place
 
 
 def known_dimensions(shape: tf.Tensor) -> list[int | None] | None:
     """What is known of a shape tensor while tracing; None for the batch."""
-    known = tensor_util.constant_value_as_shape(shape)
-    return None if known.rank is None else known.as_list()
+    found = shape_values.known_dimensions(shape)
+    if found is None:
+        known = tensor_util.constant_value_as_shape(shape)
+        found = None if known.rank is None else known.as_list()
+    return found
+
+
+def dimensions(x: tf.Tensor) -> list[int]:
+    """A tensor's shape with -1 for the batch."""
+    return [-1 if d is None else d for d in x.shape.as_list()]
 
 
 @lowers("Reshape")
@@ -40,7 +50,7 @@ def shape_n(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
 ) -> list[tf.Tensor]:
     """ShapeN is one Shape an input."""
-    return [tf.shape(x) for x in inputs]
+    return shape_values.folded([tf.shape(x) for x in inputs])
 
 
 @lowers("BroadcastGradientArgs")
@@ -64,6 +74,28 @@ def broadcast_gradient_args(
     ]
 
 
+@lowers("BroadcastTo")
+def broadcast_to(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """Ones of the shape times the tensor, left out where the shape is the same.
+
+    Ones over a batch come from something of that batch.
+    """
+    x, shape = inputs
+    known = known_dimensions(shape)
+    if known is None:
+        raise ExportError(
+            f"{place(op)}: BroadcastTo a shape that is not known: give the model's "
+            "Input a full shape"
+        )
+    if x.shape.as_list() == known:
+        return [x]
+    if None not in known:
+        return [x * tf.ones(known, x.dtype)]
+    return [x * tf.ones(shape, x.dtype)]
+
+
 @lowers("Sum")
 def sum_(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
@@ -74,3 +106,15 @@ def sum_(
     if known is not None and known.size == 0:
         return [x]
     return [tf.reduce_sum(x, axes, keepdims=op.get_attr("keep_dims"))]
+
+
+@lowers("Transpose")
+def transpose(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """Transpose, left out where every axis stays."""
+    x, order = inputs
+    known = tf.get_static_value(order)
+    if known is not None and list(known) == list(range(len(known))):
+        return [x]
+    return [tf.transpose(x, order)]

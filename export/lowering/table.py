@@ -32,18 +32,24 @@ Lowering = Callable[[tf.Operation, Sequence[tf.Tensor], Scope], list[tf.Tensor]]
 LOWERINGS: dict[str, Lowering] = {}
 
 # Bumped whenever a lowering changes what it computes; stored with every artifact.
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 
 # Ops of a training graph that TFLite has as they are, for float32 and int32.
 BUILTIN = frozenset(
     """
-    Abs Add AddV2 ArgMax AvgPool Cast ConcatV2 Const Div Equal Exp ExpandDims Fill Floor
-    Greater GreaterEqual Identity Less LessEqual Log LogicalAnd LogicalNot LogicalOr
-    Max MaxPool Maximum Mean Min Minimum Mul Neg NotEqual Pack Pad Pow Prod RealDiv
-    Relu Relu6 Rsqrt Select SelectV2 Shape Sigmoid Slice Softmax Split Sqrt Square
-    SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile Transpose
-    Unpack ZerosLike OnesLike
+    Abs Add AddV2 ArgMax AvgPool ConcatV2 Const Cos Div Elu Equal Exp ExpandDims Fill
+    Floor Greater GreaterEqual Identity LeakyRelu Less LessEqual Log LogicalAnd
+    LogicalNot LogicalOr Max MaxPool Maximum Mean Min Minimum Mul Neg NotEqual OnesLike
+    Pack Pad Pow Prod RealDiv Relu Relu6 Rsqrt Shape Sigmoid Sin Softmax Split Sqrt
+    Square SquaredDifference Squeeze StopGradient StridedSlice Sub Tanh Tile Unpack
+    ZerosLike
     """.split()
+)
+
+# Ops of shape arithmetic: known while tracing, and gone from the file, or else refused
+# by the converter.
+SHAPE_ARITHMETIC = frozenset(
+    "DynamicStitch FloorDiv FloorMod GatherV2 InvertPermutation Range Rank Size".split()
 )
 
 

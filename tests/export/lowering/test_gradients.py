@@ -8,48 +8,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedp.device_runtime.contract import CROSS_ENTROPY
 from fedp.device_runtime.errors import ExportError
-from fedp.export.losses import loss_for
-from fedp.export.lowering.rewrite import rewrite
 from fedp.export.lowering.table import BUILTIN
-from fedp.export.signatures import train_graph
-from fedp.export.trainable import parts_of
+from tests.export.lowering.comparing import ONE, compare, graph_of
 
 layers = tf.keras.layers
-
-
-ONE = tf.ones([1])
-
-
-def graph_of(model: tf.keras.Model):
-    return train_graph(parts_of(model), loss_for(model, CROSS_ENTROPY))
-
-
-def compare(model: tf.keras.Model, x: np.ndarray, weight=None) -> set[str]:
-    """Asserts equal loss and gradients; returns the op types of the lowered graph.
-
-    The bound is relative to each gradient's scale, as float32 sums in another order.
-    """
-    random = np.random.default_rng(1)
-    y = random.integers(0, model.output_shape[1], len(x)).astype(np.int32)
-    weight = np.ones(len(x), np.float32) if weight is None else weight
-    graph = graph_of(model)
-    variables = model.trainable_variables
-
-    @tf.function(autograph=False)
-    def lowered(x, y, weight, *values):
-        named = {id(v.handle): value for v, value in zip(variables, values)}
-        return rewrite(graph, [x, y, weight, ONE], named)
-
-    values = [tf.constant(v.numpy()) for v in variables]
-    inputs = [tf.constant(x), tf.constant(y), tf.constant(weight)]
-    specs = [tf.TensorSpec([None, *x.shape[1:]]), tf.TensorSpec([None], tf.int32)]
-    concrete = lowered.get_concrete_function(*specs, tf.TensorSpec([None]), *values)
-    for expected, found in zip(graph(*inputs, ONE), concrete(*inputs, *values)):
-        scale = max(float(np.abs(expected).max()), 1e-6)
-        np.testing.assert_allclose(found, expected, atol=1e-5 * scale, rtol=0)
-    return {op.type for op in concrete.graph.get_operations()}
 
 
 def images(shape=(6, 9, 8, 3), seed=0) -> np.ndarray:
@@ -169,11 +132,10 @@ def test_branches_and_residuals():
 @pytest.mark.parametrize(
     ("layer", "op"),
     [
-        (layers.LayerNormalization(), "FusedBatchNormV3"),
         (layers.DepthwiseConv2D(3), "DepthwiseConv2dNative"),
         (layers.Conv2D(6, 3, groups=3), "grouped"),
     ],
-    ids=["layer norm", "depthwise", "groups"],
+    ids=["depthwise", "groups"],
 )
 def test_unsupported_layer_is_named(layer, op):
     with pytest.raises(ExportError, match=f"{layer.name}.*{op}"):
