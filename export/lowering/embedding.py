@@ -12,12 +12,9 @@ from fedp.export.lowering.table import Scope, lowers
 _SMALL = 1024  # rows
 
 
-@lowers("ResourceGather")
-def resource_gather(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """Rows [*indices, d] of a variable [V, d]."""
-    return [tf.gather(*inputs)]
+def rows(table: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Rows [*indices, d] of a variable's value [V, d]."""
+    return tf.gather(table, indices)
 
 
 @lowers("UnsortedSegmentSum")

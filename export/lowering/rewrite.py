@@ -109,6 +109,8 @@ class _Rewriter:
             if inputs[0] is None:
                 raise ExportError(f"{place(op)} reads a variable that is not a weight")
             return [inputs[0]]
+        if op.type == "ResourceGather" and inputs[0] is not None:
+            return [embedding.rows(*inputs)]
         if op.type in _CALLS:
             return self._inline(op, inputs)
         if op.type in self._table:
