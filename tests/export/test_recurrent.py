@@ -127,7 +127,7 @@ MASKED = {
     "own cell": lambda: [layers.RNN(Doubling(2))],
     "zero output": lambda: [
         layers.RNN(layers.GRUCell(2), return_sequences=True, zero_output_for_mask=True),
-        layers.GlobalAveragePooling1D(),
+        layers.Flatten(),
     ],
 }
 
@@ -214,13 +214,53 @@ def test_frozen_recurrent_layers_give_features():
     assert export(model, "head").manifest.features_shape == (4,)
 
 
+def stateful() -> tf.keras.Model:
+    x = layers.Input((LENGTH, CHANNELS), batch_size=6)
+    return tf.keras.Model(x, layers.Dense(CLASSES)(layers.GRU(2, stateful=True)(x)))
+
+
+def images_in_time() -> tf.keras.Model:
+    x = layers.Input((LENGTH, 3, CHANNELS))
+    y = layers.Flatten()(layers.ConvLSTM1D(2, 2)(x))
+    return tf.keras.Model(x, layers.Dense(CLASSES)(y))
+
+
+def with_constants() -> tf.keras.Model:
+    class Cell(layers.SimpleRNNCell):
+        def call(self, inputs, states, constants, training=None):
+            return super().call(inputs + constants[0], states, training)
+
+    x = layers.Input((LENGTH, CHANNELS))
+    y = layers.RNN(Cell(2))(x, constants=x[:, 0])
+    return tf.keras.Model(x, layers.Dense(CLASSES)(y))
+
+
 @pytest.mark.parametrize(
-    ("model", "reason"),
+    ("make", "reason"),
     [
-        (lambda: sequences(layers.LSTM(2), length=None), "known length"),
-        (lambda: network(layers.ConvLSTM1D(2, 2)), "known length"),
+        (lambda: sequences(layers.LSTM(2), length=None), "known length.*Input"),
+        (lambda: network(layers.LSTM(2, time_major=True)), "batch first"),
+        (stateful, "stateful=False"),
+        (images_in_time, "known length"),
+        (with_constants, "constants.*concatenate"),
     ],
+    ids=["length", "time major", "stateful", "convolution", "constants"],
 )
-def test_layer_that_cannot_be_unrolled_is_named(model, reason):
+def test_layer_that_cannot_be_unrolled_is_named(make, reason):
     with pytest.raises(ExportError, match=rf"layer '\w+'.*{reason}"):
-        export(model())
+        export(make())
+
+
+def test_mask_of_a_frozen_embedding_is_not_lost_silently():
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            layers.Input((LENGTH,), dtype="int32"),
+            layers.Embedding(CLASSES, 3, mask_zero=True),
+            layers.LSTM(4, name="lstm"),
+            layers.Dense(CLASSES),
+        ]
+    )
+    with pytest.raises(ExportError, match="'lstm'.*mask.*trainable"):
+        export(model, "last:2")
+    export(model, "head")
