@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fedp.export.lowering.matmul import product, transposed
 from fedp.export.lowering.table import Scope, lowers
-
-_SMALL = 1024  # rows
 
 
 def rows(table: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
@@ -21,10 +18,10 @@ def rows(table: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
 def unsorted_segment_sum(
     op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
 ) -> list[tf.Tensor]:
-    """Sums rows [m, d] by their index into [V, d]."""
+    """Sums rows [m, d] by their index into [V, d]; SCATTER_ND adds what meets.
+
+    At 1600 rows of 8 into 90 it takes 0.01 ms, a product with one-hot rows 0.2 to 28,
+    and at 64 into 20,000 0.07 against UNSORTED_SEGMENT_SUM's 1.6.
+    """
     rows, indices, _ = inputs
-    count, width = op.outputs[0].shape
-    if count <= _SMALL:
-        hot = tf.one_hot(indices, count)
-        return [product(transposed(hot), rows)]
-    return [tf.scatter_nd(tf.expand_dims(indices, 1), rows, [count, width])]
+    return [tf.scatter_nd(tf.expand_dims(indices, 1), rows, op.outputs[0].shape)]
