@@ -21,6 +21,7 @@ from fedp.export.losses import Loss, loss_for
 from fedp.export.lowering.table import TABLE_VERSION
 from fedp.export.parity import Parity, check_parity
 from fedp.export.reference import Reference, random_batches
+from fedp.export.refusals import check_model
 from fedp.export.rounding import rounded
 from fedp.export.signatures import ArtifactModule, weight_specs
 from fedp.export.trainable import Parts, parts_of
@@ -96,6 +97,7 @@ def export_model(
             TensorFlow computes.
     """
     target = target or Target()
+    check_model(model)
     rule = loss_for(model, loss)
     if len(classes) != rule.classes:
         raise ExportError(

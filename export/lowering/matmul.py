@@ -13,9 +13,14 @@ def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """a [m, k] times b [k, n].
 
     As BATCH_MATMUL: the converter would make tf.matmul a FULLY_CONNECTED, which no
-    delegate takes unless its weights are constant.
+    delegate takes unless its weights are constant. With three axes where m is unknown:
+    of a reshape, a product and a reshape the converter of TensorFlow 2.14 leaves both
+    reshapes out, wrongly, if all has two.
     """
-    return tf.raw_ops.BatchMatMulV2(x=a, y=b)
+    if a.shape[0] is not None:
+        return tf.raw_ops.BatchMatMulV2(x=a, y=b)
+    three = tf.raw_ops.BatchMatMulV2(x=tf.reshape(a, [1, -1, a.shape[1]]), y=b)
+    return tf.reshape(three, [-1, b.shape[1]])
 
 
 def transposed(a: tf.Tensor) -> tf.Tensor:

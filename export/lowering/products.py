@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fedp.device_runtime.errors import ExportError
+from fedp.export.lowering.matmul import product
 from fedp.export.lowering.shapes import dimensions
 from fedp.export.lowering.table import Scope, lowers, place
 
@@ -50,13 +51,11 @@ def einsum(
     inner = [c for c in left if c in right and c not in result]
     rows = [c for c in left if c not in right]
     columns = [c for c in right if c not in left]
-    lead = [math.prod(sizes[c] for c in both)] if both else []
-    product = tf.raw_ops.BatchMatMulV2(
-        x=_matrix(a, left, (both, rows, inner), sizes, bool(lead)),
-        y=_matrix(b, right, (both, inner, columns), sizes, bool(lead)),
-    )
+    x = _matrix(a, left, (both, rows, inner), sizes)
+    y = _matrix(b, right, (both, inner, columns), sizes)
     order = [*both, *rows, *columns]
-    spread = tf.reshape(product, [sizes[c] for c in order])
+    made = tf.raw_ops.BatchMatMulV2(x=x, y=y) if both else product(x, y)
+    spread = tf.reshape(made, [sizes[c] for c in order])
     return [_ordered(spread, order, list(result))]
 
 
@@ -77,12 +76,11 @@ def _matrix(
     name: str,
     groups: Sequence[Sequence[str]],
     sizes: dict[str, int],
-    stacked: bool,
 ) -> tf.Tensor:
     """x as [stack, rows, columns], each a group of axes in one; without a stack 2-D."""
     x = _ordered(x, list(name), [c for group in groups for c in group])
     shape = [_size([sizes[c] for c in group]) for group in groups]
-    return tf.reshape(x, shape if stacked else shape[1:])
+    return tf.reshape(x, shape if groups[0] else shape[1:])
 
 
 def _size(sizes: Sequence[int]) -> int:

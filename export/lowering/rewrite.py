@@ -24,6 +24,7 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     shared_weights,
     slices,
 )
+from fedp.export.lowering.advice import advice
 from fedp.export.lowering.shape_values import folded
 from fedp.export.lowering.table import (
     BUILTIN,
@@ -118,8 +119,7 @@ class _Rewriter:
         if self._strict and op.type not in BUILTIN | SHAPE_ARITHMETIC:
             raise ExportError(
                 f"{place(op)} needs the op {op.type}, which has no spelling in TFLite "
-                "builtins yet; Dense, Conv2D, MaxPooling2D, Dropout, Flatten, Reshape "
-                "and their activations have: replace the layer"
+                f"builtins: {advice(op.type)}"
             )
         graph = tf.compat.v1.get_default_graph()
         attributes = {k: v for k, v in op.node_def.attr.items() if k[0] != "_"}

@@ -83,7 +83,7 @@ def _strided_slice(
         start = None if op.get_attr("begin_mask") >> axis & 1 else int(first)
         stop = None if op.get_attr("end_mask") >> axis & 1 else int(last)
         index.append(slice(start, stop, int(step)))
-    return x[tuple(index)]
+    return np.asarray(x[tuple(index)])
 
 
 def _dynamic_stitch(op: tf.Operation, *inputs: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import tensor_util
 
@@ -32,17 +33,24 @@ def reshape(
 ) -> list[tf.Tensor]:
     """Reshape with a constant target, -1 for the batch."""
     x, shape = inputs
-    known = known_dimensions(shape)
+    known = _target(op, shape)
     if known is None or known.count(None) > 1:
-        # A layer may know more of its output than its shape arithmetic tells.
-        static = op.outputs[0].shape
-        known = static.as_list() if static.rank is not None else known
-    if known is not None and known.count(None) <= 1:
-        target = [-1 if d is None else d for d in known]
-        if x.shape.rank is not None and x.shape.as_list() == known:
-            return [x]
-        return [tf.reshape(x, target)]
-    return [tf.reshape(x, shape)]
+        return [tf.reshape(x, shape)]
+    if x.shape.rank is not None and x.shape.as_list() == known:
+        return [x]
+    return [tf.reshape(x, [-1 if d is None else d for d in known])]
+
+
+def _target(op: tf.Operation, shape: tf.Tensor) -> list[int | None] | None:
+    """A reshape's target, None for the batch.
+
+    A layer may know more of its output than its shape arithmetic tells.
+    """
+    known, static = known_dimensions(shape), op.outputs[0].shape
+    if known is None or static.rank is None:
+        return static.as_list() if known is None and static.rank is not None else known
+    pairs = zip(known, static.as_list(), strict=True)
+    return [s if k in (None, -1) else k for k, s in pairs]
 
 
 @lowers("ShapeN")
@@ -118,3 +126,24 @@ def transpose(
     if known is not None and list(known) == list(range(len(known))):
         return [x]
     return [tf.transpose(x, order)]
+
+
+@lowers("MatrixBandPart")
+def band(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
+) -> list[tf.Tensor]:
+    """A band of ones, as causal masks are, is a constant."""
+    x, lower, upper = inputs
+    shape = None if x.op.type != "Fill" else known_dimensions(x.op.inputs[0])
+    fixed = [d for d in shape or () if d is not None]
+    if shape is None or len(fixed) < len(shape):
+        raise ExportError(
+            f"{place(op)}: MatrixBandPart of what is not constant: multiply by a mask"
+        )
+    value = tf.get_static_value(x.op.inputs[1])
+    whole = np.full(fixed, value)
+    columns, rows = np.arange(whole.shape[-1]), np.arange(whole.shape[-2])[:, None]
+    below, beyond = (int(tf.get_static_value(t)) for t in (lower, upper))
+    kept = (below < 0) | (rows - columns <= below)
+    kept = kept & ((beyond < 0) | (columns - rows <= beyond))
+    return [tf.constant(np.where(kept, whole, np.zeros_like(whole)), x.dtype)]

@@ -18,8 +18,9 @@ def slice_(
 ) -> list[tf.Tensor]:
     """A slice as a strided one: SLICE with the batch as size is not delegated."""
     x, begin, size = inputs
-    first, length = known_dimensions(begin), known_dimensions(size)
-    if first is None or length is None or None in first:
+    length = known_dimensions(size)
+    first = [d for d in known_dimensions(begin) or () if d is not None]
+    if length is None or len(first) < len(length):
         return [tf.slice(x, begin, size)]
     ends = [
         None if n is None or n == -1 or start + n == whole else start + n
@@ -60,16 +61,14 @@ def strided_slice_grad(
     shape, begin, end, strides, gradient = inputs
     known = known_dimensions(shape)
     fixed = [tf.get_static_value(t) for t in (begin, end, strides)]
-    masks = ("ellipsis_mask", "new_axis_mask")
     if (
         known is None
         or any(t is None for t in fixed)
-        or any(op.get_attr(mask) for mask in masks)
         or any(step < 1 for step in fixed[2])
     ):
         raise ExportError(
-            f"{place(op)} slices by places that are not known, backwards, or with "
-            "`...` or a new axis: use plain slices, tf.reverse or tf.reshape"
+            f"{place(op)} slices backwards or by places that are not known: use slices "
+            "of constant places"
         )
     ranges = _ranges(op, known, *(list(map(int, t)) for t in fixed))
     x = tf.reshape(gradient, [-1 if r is None else len(r) for r in ranges])
@@ -88,27 +87,44 @@ def _ranges(
 ) -> list[range | None]:
     """What is taken of each axis; None for all of the batch."""
     found: list[range | None] = []
-    for axis, size in enumerate(shape):
-        if axis >= len(begin):
-            found.append(None if size is None else range(size))
-            continue
-        open_start = op.get_attr("begin_mask") >> axis & 1
-        open_end = op.get_attr("end_mask") >> axis & 1
-        if op.get_attr("shrink_axis_mask") >> axis & 1:
-            part = slice(begin[axis], begin[axis] + 1 or None)
+    entries = _entries(op, len(begin), len(shape))
+    for size, entry in zip(shape, entries, strict=True):
+        if entry is None:
+            part = slice(None)
+        elif _has(op, "shrink_axis_mask", entry):
+            part = slice(begin[entry], begin[entry] + 1 or None)
         else:
-            start = None if open_start else begin[axis]
-            stop = None if open_end else end[axis]
-            part = slice(start, stop, strides[axis])
+            start = None if _has(op, "begin_mask", entry) else begin[entry]
+            stop = None if _has(op, "end_mask", entry) else end[entry]
+            part = slice(start, stop, strides[entry])
         if size is not None:
             found.append(range(*part.indices(size)))
-        elif part in (slice(None, None, 1), slice(0, None, 1)):
+        elif (part.start or 0, part.stop, part.step or 1) == (0, None, 1):
             found.append(None)
         else:
             raise ExportError(
                 f"{place(op)} slices the batch, which may have any length on a device"
             )
     return found
+
+
+def _entries(op: tf.Operation, count: int, rank: int) -> list[int | None]:
+    """Which entry of begin and end each axis has; None for all of the axis."""
+    found: list[int | None] = []
+    real = sum(
+        not _has(op, "ellipsis_mask", i) and not _has(op, "new_axis_mask", i)
+        for i in range(count)
+    )
+    for entry in range(count):
+        if _has(op, "ellipsis_mask", entry):
+            found += [None] * (rank - real)
+        elif not _has(op, "new_axis_mask", entry):
+            found.append(entry)
+    return found + [None] * (rank - len(found))
+
+
+def _has(op: tf.Operation, mask: str, entry: int) -> bool:
+    return bool(op.get_attr(mask) >> entry & 1)
 
 
 def _put(x: tf.Tensor, axis: int, taken: range, full: int) -> tf.Tensor:

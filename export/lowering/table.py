@@ -37,12 +37,13 @@ TABLE_VERSION = 2
 # Ops of a training graph that TFLite has as they are, for float32 and int32.
 BUILTIN = frozenset(
     """
-    Abs Add AddV2 ArgMax AvgPool ConcatV2 Const Cos Div Elu Equal Exp ExpandDims Fill
-    Floor Greater GreaterEqual Identity LeakyRelu Less LessEqual Log LogicalAnd
-    LogicalNot LogicalOr Max MaxPool Maximum Mean Min Minimum Mul Neg NotEqual OnesLike
-    Pack Pad Pow Prod RealDiv Relu Relu6 Rsqrt Shape Sigmoid Sin Softmax Split Sqrt
-    Square SquaredDifference Squeeze StopGradient StridedSlice Sub Tanh Tile Unpack
-    ZerosLike
+    Abs Add AddV2 All Any ArgMax AvgPool Cast ConcatV2 Const Cos Cumsum Div Elu
+    Equal Exp ExpandDims Fill Floor Greater GreaterEqual Identity LeakyRelu Less
+    LessEqual Log LogicalAnd LogicalNot LogicalOr Max MaxPool Maximum Mean Min
+    Minimum Mul Neg NotEqual OnesLike Pack Pad Pow Prod RealDiv Relu Relu6 Rsqrt
+    Select SelectV2 Shape Sigmoid Sin Slice Softmax Split Sqrt Square
+    SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile Transpose
+    Unpack ZerosLike
     """.split()
 )
 
@@ -65,6 +66,6 @@ def lowers(*op_types: str) -> Callable[[Lowering], Lowering]:
 
 
 def place(op: tf.Operation) -> str:
-    """Names the layer an op came from: Keras puts model and layer before the op."""
+    """Names the layer an op came from, which Keras puts before the op."""
     parts = [p for p in op.name.split("/") if p != "gradient_tape"]
-    return f"layer {parts[1]!r}" if len(parts) > 2 else f"op {op.name!r}"
+    return f"layer {parts[0]!r}" if len(parts) > 1 else f"op {op.name!r}"
