@@ -85,7 +85,7 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-class _Sharing(flatbuffers.Builder):  # type: ignore[misc]
+class _Sharing(flatbuffers.Builder):
     """Writes equal vectors, such as the shapes of many tensors, once."""
 
     def __init__(self, size: int) -> None:
