@@ -862,23 +862,24 @@ def predict(
         (x,) = read_arrays(input_, "x")
         probabilities = personalizer.predict(x)
         live, classes = personalizer.status().live, personalizer.manifest.classes
-    labels = [classes[i] for i in probabilities.argmax(axis=1)]
+    # One label an example, or one a step of a sequence.
+    labels = np.array(classes, str)[probabilities.argmax(axis=-1)]
+    best = probabilities.max(axis=-1)
     if out is not None:
         try:
-            arrays = {"probabilities": probabilities, "labels": np.array(labels, str)}
+            arrays = {"probabilities": probabilities, "labels": labels}
             write_whole(out, lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise DataError(f"{out} cannot be written: {error.strerror}") from error
-    best = [float(p) for p in probabilities.max(axis=1)]
+    rows = list(zip(labels.tolist(), best.tolist(), strict=True))
     if as_json:
-        predictions = [
-            {"label": label, "probability": p}
-            for label, p in zip(labels, best, strict=True)
-        ]
+        predictions = [{"label": label, "probability": p} for label, p in rows]
         _print_json({"live": live, "predictions": predictions})
         return
     _say(f"live: {live}")
-    for number, (label, p) in enumerate(zip(labels, best, strict=True)):
+    for number, (label, p) in enumerate(rows):
+        if isinstance(label, list):
+            label, p = json.dumps(label, ensure_ascii=False), sum(p) / len(p)
         click.echo(f"{number}\t{label}\t{p:.4f}")
 
 

@@ -36,7 +36,7 @@ def shrink(content: bytes, *, halves: bool) -> bytes:
             elif halves and _fits_half(values):
                 made.append(_widen(model, graph, index, values.astype(np.float16)))
         graph.operators = made + list(graph.operators)
-    _drop_unused(model)
+    flatbuffer.slim(model)
     return flatbuffer.pack(model)
 
 
@@ -120,12 +120,3 @@ def _operator(
     operator.inputs, operator.outputs = inputs, [output]
     operator.builtinOptionsType, operator.builtinOptions = kind, options
     return operator
-
-
-def _drop_unused(model: Any) -> None:
-    """Empties buffers that nothing refers to; indices of the others stay."""
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {entry.buffer for entry in model.metadata or []}
-    for index, buffer in enumerate(model.buffers):
-        if index not in used:
-            buffer.data = None

@@ -175,9 +175,52 @@ def pack(model: Any) -> bytes:
     """
     for buffer in model.buffers:
         buffer.Pack = _aligned(buffer)
-    builder = flatbuffers.Builder(1 << 20)
+    builder = _Sharing(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+class _Sharing(flatbuffers.Builder):
+    """Writes equal vectors, such as the shapes of many tensors, once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        """Offset of a vector with these numbers."""
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+
+def slim(model: Any) -> None:
+    """Takes out what says nothing: a buffer for each tensor without constant data.
+
+    An unrolled model has thousands of them.
+    """
+    kept = {0: 0}
+    buffers = [model.buffers[0]]
+    holders = [t for graph in model.subgraphs for t in graph.tensors]
+    for holder in [*holders, *(model.metadata or [])]:
+        data = model.buffers[holder.buffer].data
+        if data is None or not len(data):
+            holder.buffer = 0
+        elif holder.buffer not in kept:
+            kept[holder.buffer] = len(buffers)
+            buffers.append(model.buffers[holder.buffer])
+        holder.buffer = kept[holder.buffer]
+    for tensor in holders:
+        if _says_nothing(tensor.quantization):
+            tensor.quantization = None
+    model.buffers = buffers
+
+
+def _says_nothing(quantization: Any) -> bool:
+    fields = ("scale", "zeroPoint", "min", "max", "details")
+    found = [getattr(quantization, field, None) for field in fields]
+    return all(value is None or not np.size(value) for value in found)
 
 
 def _aligned(buffer: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from fedp.export import layer_graph
+from fedp.export.recurrent import is_recurrent, run_recurrent, run_time_distributed
 
 
 def run(
@@ -26,6 +27,10 @@ def run(
             inner = dict(zip(map(id, layer.inputs), tf.nest.flatten(args), strict=True))
             found = run(layer, inner, layer.outputs, training=training)
             return found[0] if len(found) == 1 else found
+        if is_recurrent(layer):
+            return run_recurrent(layer, args, kwargs, training=training)
+        if isinstance(layer, tf.keras.layers.TimeDistributed):
+            return run_time_distributed(layer, args, kwargs, call)
         if _has_statistics(layer):
             return layer(*args, **{**kwargs, "training": False})
         if layer._call_spec.expects_training_arg:

@@ -63,6 +63,7 @@ class Parts:
         """[n, *input_shape] -> [n, *features_shape], in inference mode."""
         given = {id(self.model.inputs[0]): x}
         found = run(self.model, given, self.cut, training=False)
+        self._check_masks(found)
         if len(found) == 1:
             return found[0]
         flat = [
@@ -76,6 +77,20 @@ class Parts:
         given = dict(zip(map(id, self.cut), self._split(x), strict=True))
         given = given or {id(self.model.inputs[0]): x}
         return run(self.model, given, self.model.outputs, training=training)[0]
+
+    def _check_masks(self, features: Sequence[tf.Tensor]) -> None:
+        masked = [getattr(value, "_keras_mask", None) is not None for value in features]
+        lost = {id(t) for t, mask in zip(self.cut, masked, strict=True) if mask}
+        for node in nodes_of(self.model):
+            taken = any(id(tensor) in lost for tensor in node.inputs)
+            if taken and node.layer._call_spec.expects_mask_arg:
+                raise ExportError(
+                    f"layer {node.layer.name!r} takes a mask from the part that stays, "
+                    "which features do not carry: let --trainable include the layer "
+                    "that makes the mask"
+                )
+            if taken and node.layer.supports_masking:
+                lost |= {id(tensor) for tensor in node.outputs}
 
     def _split(self, features: tf.Tensor) -> list[tf.Tensor]:
         if len(self.cut) < 2:

@@ -54,23 +54,22 @@ def matmul(
     a, b = inputs
     if op.get_attr("transpose_a"):
         b = transposed(b) if op.get_attr("transpose_b") else b
+        if None not in a.shape:  # A recurrent kernel: transposed once for all steps.
+            return [product(scope.once(("t", a.ref()), lambda: transposed(a)), b)]
         return [gram(a, b)]
     if not op.get_attr("transpose_b"):
         return [product(a, b)]
     if a.shape[0] is None and b.shape[0] is not None:
         return [transposed(product(b, transposed(a)))]
-    return [product(a, transposed(b))]
+    value = product(a, transposed(b))
+    scope.memo["outer", value.ref()] = (a, b)
+    return [value]
 
 
-@lowers("AddN")
-def add_n(
-    op: tf.Operation, inputs: Sequence[tf.Tensor], scope: Scope
-) -> list[tf.Tensor]:
-    """Gradients that meet, added pair by pair."""
-    total = inputs[0]
-    for term in inputs[1:]:
-        total = total + term
-    return [total]
+def outer_factors(value: tf.Tensor, scope: Scope) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """(a, b) where `value` was made as a b^T, a [i, n] and b [j, n]."""
+    found: tuple[tf.Tensor, tf.Tensor] | None = scope.memo.get(("outer", value.ref()))
+    return found
 
 
 def _size(dimension: int | None) -> int:

@@ -17,6 +17,7 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     convolution,
     depthwise,
     elementary,
+    embedding,
     loss,
     matmul,
     normalization,
@@ -25,6 +26,7 @@ from fedp.export.lowering import (  # noqa: F401  (registers the lowerings)
     products,
     randomness,
     shapes,
+    shared_weights,
     slices,
 )
 from fedp.export.lowering.advice import advice
@@ -120,6 +122,8 @@ class _Rewriter:
             return [inputs[0]]
         if op in self._scope.done:
             return self._scope.done[op]
+        if op.type == "ResourceGather" and inputs[0] is not None:
+            return [embedding.rows(*inputs)]
         if op.type in _CALLS:
             return self._inline(op, inputs)
         if any(isinstance(value, Planes) for value in inputs):
