@@ -173,14 +173,20 @@ def _convert(
         initial_weights=target.initial_weights,
         policy=target.policy,
         ops=flatbuffer.operators(content),
-        notes=tuple(_notes(content)),
+        notes=tuple(_notes(parts.model, content)),
         **_of_model(parts),
     )
     return content, manifest
 
 
-def _notes(content: bytes) -> Iterator[str]:
+def _notes(model: tf.keras.Model, content: bytes) -> Iterator[str]:
     """What people should know before they ship the file, a sentence each."""
+    still = frozen_statistics(model)
+    if still:
+        yield (
+            f"the moving statistics of {', '.join(still)} stay as they were when "
+            "training ended"
+        )
     pieces = partitions(content)
     if pieces is not None and not 1 <= pieces <= _FEW_PARTITIONS:
         yield (
@@ -204,18 +210,7 @@ def _of_model(parts: Parts) -> dict[str, Any]:
         "tokens": min(embeddings, default=2) if tokens else 0,
         "frozen": tuple(v.name for v in parts.frozen),
         "features_shape": parts.features_shape,
-        "notes": _notes(model),
     }
-
-
-def _notes(model: tf.keras.Model) -> tuple[str, ...]:
-    names = frozen_statistics(model)
-    if not names:
-        return ()
-    return (
-        f"the moving statistics of {', '.join(names)} stay as they were when training "
-        "ended",
-    )
 
 
 def _proof(

@@ -111,6 +111,11 @@ def _check(layer: Any, x: tf.Tensor) -> None:
                 f"layer {layer.name!r} reverses its cells' states: build it with "
                 "reverse_state_order=False"
             )
+    if x.shape.rank > 3:
+        raise ExportError(
+            f"layer {layer.name!r} takes {x.shape}, and a loop over images needs the op "
+            "TensorListReserve: use LSTM or GRU over flattened features"
+        )
     if x.shape.rank != 3 or None in x.shape[1:]:
         raise ExportError(
             f"layer {layer.name!r} takes {x.shape}; a device's recurrent layers need "

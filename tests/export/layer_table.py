@@ -15,17 +15,6 @@ layers = tf.keras.layers
 VECTOR, SEQUENCE, IMAGE = (7,), (5, 6), (6, 5, 4)
 TOKENS = 11
 
-# Kept out until their lowerings are merged; empty it then.
-NOT_MERGED_YET = frozenset(
-    {
-        "AveragePooling1D, AveragePooling2D",
-        "Conv1D, Conv2D, dilated",
-        "DepthwiseConv2D, DepthwiseConv1D, SeparableConv1D, SeparableConv2D",
-        "Embedding",
-        "LSTM, GRU, SimpleRNN, Bidirectional",
-    }
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -180,7 +169,7 @@ def _tokens(*middle):
     return tf.keras.Sequential([*first, *middle, layers.Flatten(), layers.Dense(4)])
 
 
-_ROWS = (
+TABLE = (
     Row(
         "Dense",
         "any activation below; inputs of any rank",
@@ -545,8 +534,6 @@ _ROWS = (
         },
     ),
 )
-
-TABLE = tuple(row for row in _ROWS if row.layer not in NOT_MERGED_YET)
 
 # Loss, its model and the shape of the examples' labels.
 LOSSES = {

@@ -10,16 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedp.export.exporter import Target, export_model
-from tests.export.layer_table import NOT_MERGED_YET, TOKENS
+from tests.export.layer_table import TOKENS
 
 layers = tf.keras.layers
 
 ACTIVATIONS = (None, "relu", "elu", "gelu", "swish", "tanh", "sigmoid", "softplus")
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-
-
-def merged(row: str) -> bool:
-    return row not in NOT_MERGED_YET
 
 
 # Makers of a layer's output from its input, a number 1..3 and an activation.
@@ -104,15 +100,12 @@ ANY = (
 SPATIAL = (
     convolution,
     strided,
+    dilated,
+    depthwise,
+    separable,
     max_pool,
-    *([dilated] * merged("Conv1D, Conv2D, dilated")),
-    *(
-        [depthwise, separable]
-        * merged("DepthwiseConv2D, DepthwiseConv1D, SeparableConv1D, SeparableConv2D")
-    ),
-    *([average_pool] * merged("AveragePooling1D, AveragePooling2D")),
+    average_pool,
 )
-RECURRENT = (recurrent,) * merged("LSTM, GRU, SimpleRNN, Bidirectional")
 
 
 def pooled(x, average: bool):
@@ -141,7 +134,7 @@ def plans(tokens: bool = False) -> st.SearchStrategy[Plan]:
 
 def _plans(shape: tuple[int, ...], tokens: bool) -> st.SearchStrategy[Plan]:
     rank = len(shape) + tokens
-    makers = ANY + SPATIAL * (rank > 1) + RECURRENT * (rank == 2)
+    makers = ANY + SPATIAL * (rank > 1) + (recurrent,) * (rank == 2)
     step = st.tuples(
         st.sampled_from(makers), st.integers(1, 3), st.sampled_from(ACTIVATIONS)
     )
@@ -188,7 +181,6 @@ def test_random_models_export(plan):
     check(plan)
 
 
-@pytest.mark.skipif(not RECURRENT or not merged("Embedding"), reason="not merged yet")
 @settings(max_examples=3, derandomize=True, **QUIET)
 @given(plan=plans(tokens=True))
 def test_random_token_models_export(plan):
@@ -203,7 +195,6 @@ def test_many_random_models_export(plan):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not RECURRENT or not merged("Embedding"), reason="not merged yet")
 @settings(max_examples=40, **QUIET)
 @given(plan=plans(tokens=True))
 def test_many_random_token_models_export(plan):
