@@ -113,7 +113,7 @@ def _check(layer: Any, x: tf.Tensor) -> None:
             )
     if x.shape.rank > 3:
         raise ExportError(
-            f"layer {layer.name!r} takes {x.shape}, and a loop over images needs the op "
+            f"layer {layer.name!r} takes {x.shape}, and a loop over images needs "
             "TensorListReserve: use LSTM or GRU over flattened features"
         )
     if x.shape.rank != 3 or None in x.shape[1:]:

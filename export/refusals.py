@@ -19,6 +19,7 @@ UNTRACEABLE = {
     "mixed precision, float16 and float64": "build the model with the policy float32; "
     "--initial-weights float16 makes the file small",
     "channels_first": "build the model channels last",
+    "convolutions with groups > 1": "use groups=1, or DepthwiseConv2D",
     "SpectralNormalization": "use LayerNormalization, or a kernel_constraint in "
     "training only",
 }
@@ -63,6 +64,8 @@ def _check_layer(layer: tf.keras.layers.Layer) -> None:
     windows = hasattr(layer, "strides") or hasattr(layer, "pool_size")
     if windows and getattr(layer, "data_format", None) == "channels_first":
         _refuse(f"{name} has channels first", "channels_first")
+    if windows and getattr(layer, "groups", 1) > 1:
+        _refuse(f"{name} has groups", "convolutions with groups > 1")
     if type(layer).__name__ == "SpectralNormalization":
         _refuse(f"{name} assigns its weights in the call", "SpectralNormalization")
 

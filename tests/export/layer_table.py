@@ -269,7 +269,11 @@ TABLE = (
             both_ways=lambda: layers.Bidirectional(layers.LSTM(3)),
         ),
     ),
-    Row("Embedding", "without `mask_zero`", {"tokens": _tokens}),
+    Row(
+        "Embedding",
+        "int32 tokens; `mask_zero` is honoured by recurrent layers",
+        {"tokens": _tokens},
+    ),
     Row(
         "EinsumDense",
         "two-operand equations in single letters",

@@ -183,6 +183,9 @@ REFUSED = {
     "first.*channels last": lambda: sequential(
         (2, 6, 6), layers.Conv2D(2, 3, data_format="channels_first", name="first")
     ),
+    "grouped.*groups=1": lambda: sequential(
+        (6, 6, 4), layers.Conv2D(4, 3, groups=2, name="grouped")
+    ),
     "text.*int32 tokens": lambda: sequential(
         (1,),
         layers.TextVectorization(8, output_sequence_length=4, name="text"),
