@@ -111,9 +111,20 @@ class _Rewriter:
         for op in wanted[0].graph.get_operations() if wanted else ():
             if id(op) in needed:
                 inputs = [self._values.get(id(t)) for t in op.inputs]
-                for old, new in zip(op.outputs, self._emit(op, inputs), strict=True):
+                for old, new in zip(op.outputs, self._emitted(op, inputs), strict=True):
                     self._values[id(old)] = new
         return [self._values[id(t)] for t in wanted]
+
+    def _emitted(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
+        try:
+            return self._emit(op, inputs)
+        # TensorFlow's own refusals of what a lowering made of an unforeseen use.
+        except (ValueError, TypeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(
+                f"{place(op)} needs the op {op.type} in a way that has no spelling in "
+                f"TFLite builtins ({reason}): {advice(op.type)}"
+            ) from error
 
     def _emit(self, op: tf.Operation, inputs: list[Any]) -> list[tf.Tensor]:
         if op.type == "ReadVariableOp":

@@ -216,3 +216,19 @@ REFUSED = {
 def test_refusal_names_layer_op_and_choice(pattern, make):
     with pytest.raises(ExportError, match=pattern):
         export_model(make(), name="refused", classes=list("abcd"))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: tf.gather(x, [2, 0, 2], axis=1), lambda x: tf.tile(x, [1, 2, 1])],
+    ids=["gather", "tile"],
+)
+def test_what_a_lowering_did_not_foresee_is_an_export_error(function):
+    tf.keras.utils.set_random_seed(0)
+    x = layers.Input((5, 6))
+    middle = layers.Lambda(function, name="odd")(layers.Dense(4)(x))
+    model = tf.keras.Model(x, layers.Dense(3)(layers.Flatten()(middle)))
+    try:
+        export_model(model, name="odd", classes=list("abc"), parity_steps=2)
+    except ExportError as error:
+        assert "layer" in str(error) and "\n" not in str(error)
