@@ -8,9 +8,16 @@ import sys
 
 import pytest
 
-from fedp.device_runtime import Personalizer, artifact_file, session
+from fedp.device_runtime import (
+    Personalizer,
+    artifact_file,
+    inference_model,
+    session,
+)
+from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.errors import ArtifactError, SigningKeyError
 from fedp.device_runtime.signing import raw_public_key
+from fedp.device_runtime.skeleton import read_skeleton
 
 ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
@@ -28,7 +35,8 @@ def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*_: object) -> None:
         raise AssertionError("the file reached an interpreter")
 
-    monkeypatch.setattr(session, "load_interpreter", reached)
+    for module in (session, inference_model):
+        monkeypatch.setattr(module, "load_interpreter", reached)
 
 
 @pytest.fixture
@@ -103,7 +111,11 @@ def test_the_bytes_that_were_checked_are_the_ones_that_run(
     """The file is read once: what it becomes afterwards does not matter."""
     content, given = signed.read_bytes(), []
 
-    def load(data: bytes, *_: object) -> None:
+    skeleton = read_skeleton(content)
+    assert skeleton
+    baked = bake(content, skeleton, initial_weights(content, skeleton) or b"")
+
+    def load(data: bytes, *_: object, **__: object) -> None:
         given.append(data)
         raise ArtifactError("stop here")
 
@@ -115,10 +127,10 @@ def test_the_bytes_that_were_checked_are_the_ones_that_run(
         return found
 
     monkeypatch.setattr(pathlib.Path, "read_bytes", read_and_swap)
-    monkeypatch.setattr(session, "load_interpreter", load)
+    monkeypatch.setattr(inference_model, "load_interpreter", load)
     with pytest.raises(ArtifactError, match="stop here"):
         Personalizer.open(signed, public_key=RAW)
-    assert given == [content]
+    assert given == [baked]
 
 
 def pem_of(kind: str) -> bytes:

@@ -294,7 +294,7 @@ def with_constants() -> tf.keras.Model:
         ),
         (lambda: network(layers.LSTM(2, time_major=True)), "batch first"),
         (stateful, "stateful=False"),
-        (images_in_time, "known length"),
+        (images_in_time, "flattened features"),
         (with_constants, "constants.*concatenate"),
     ],
     ids=["length", "time major", "stateful", "convolution", "constants"],
