@@ -15,6 +15,8 @@ from fedp.device_runtime.session import Session
 from fedp.export.reference import Batch, Reference, State, Step
 
 LOSS_TOLERANCE = 1e-4  # of the loss
+ANSWER_TOLERANCE = 1e-3  # of the largest loss or answer
+_SURE = 0.9  # share of examples whose hit or miss no rounding may change
 TYPICAL_TOLERANCE = 1e-4  # of how far a step moves a weight tensor, median over steps
 WORST_TOLERANCE = 2e-2  # the same in any one step: a near-tie may fall the other way
 _ROUNDING = 1e-6  # float32 noise in tensors that hardly move
@@ -60,18 +62,23 @@ class Parity:
         interpreter: its kind.
         steps: training steps compared, the last one on a partial batch.
         loss: largest difference of a step's loss, relative to that loss.
+        answers: largest difference of what `evaluate` and `infer` say with the first
+            and the last weights, relative to the largest of each.
         weights: of each weight and slot, by its name in the manifest.
     """
 
     interpreter: str
     steps: int
     loss: float
+    answers: float
     weights: dict[str, WeightParity]
 
     @property
     def failed(self) -> list[str]:
-        """What is beyond tolerance: "loss", or names of weights."""
+        """What is beyond tolerance: "loss", "answers", or names of weights."""
         loss = [] if self.loss <= LOSS_TOLERANCE else ["loss"]
+        if not self.answers <= ANSWER_TOLERANCE:
+            loss.append("answers")
         return loss + [name for name, w in self.weights.items() if not w.passed]
 
     def to_json(self) -> dict[str, Any]:
@@ -127,6 +134,7 @@ class _Device:
     ):
         self.manifest, self.random = manifest, reference.random
         self._content, self._rate = content, reference.learning_rate
+        self._reference = reference
         self._session = Session.open(manifest, content, kind)
         self.kind = self._session.interpreter
 
@@ -143,6 +151,32 @@ class _Device:
         loss = self._session.train_step(x, y, weight, self._rate)
         weights, slots = self._session.save(), self._session.save_slots()
         return Step(loss, State(list(weights.values()), list(slots.values())))
+
+    def differences(self, state: State, batch: Batch) -> float:
+        """Of what the file and TensorFlow answer with these weights, relative."""
+        expected = self._reference.answers(state, batch)
+        self._session.restore(_named("w", state.weights))
+        x, y, _ = batch
+        # Not a whole batch, so that a file for any number of examples shows it.
+        few = slice(0, max(len(x) - 1, 1))
+        loss, correct = self._session.evaluate(self._session.features(x[few]), y[few])
+        output = self._session.infer(x[few])
+        if np.mean(np.abs(correct - expected.correct[few]) < 0.01) < _SURE:
+            return float("inf")
+        pairs = (loss, expected.loss[few]), (output, expected.output[few])
+        return max(
+            float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-6)) for a, b in pairs
+        )
+
+    def check_reset(self, initial: State) -> None:
+        """Raises ExportError unless `reset` brings the initial weights back."""
+        self._session.reset()
+        found = list(self._session.save().values())
+        if any((a != b).any() for a, b in zip(found, initial.weights, strict=True)):
+            raise ExportError(
+                f"the file does not go back to its initial weights on {self.kind}: "
+                "please report the model"
+            )
 
 
 def _named(letter: str, values: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -177,7 +211,12 @@ def _compare(
         )
         for w, t, most, d, m in rows
     }
-    return Parity(device.kind, len(batches), max(losses), weights)
+    answers = max(
+        device.differences(state.after, batches[0])
+        for state in (trajectory[0], trajectory[-1])
+    )
+    device.check_reset(trajectory[0].after)
+    return Parity(device.kind, len(batches), max(losses), answers, weights)
 
 
 def _drift(

@@ -13,7 +13,12 @@ from fedp.device_runtime.contract import Manifest
 from fedp.export.losses import Loss
 from fedp.export.lowering.randomness import SEEDED, has_random_ops
 from fedp.export.lowering.rewrite import rewrite
-from fedp.export.signatures import features_graph, train_graph
+from fedp.export.signatures import (
+    answer_graph,
+    evaluate_graph,
+    features_graph,
+    train_graph,
+)
 from fedp.export.trainable import Parts
 from fedp.training.client_optimizers import optimizer_of
 
@@ -33,6 +38,14 @@ class Step(NamedTuple):
 
     loss: float
     after: State
+
+
+class Answers(NamedTuple):
+    """Loss [n] and correctness [n] of examples, and what is answered, [n, ..., C]."""
+
+    loss: np.ndarray
+    correct: np.ndarray
+    output: np.ndarray
 
 
 @dataclasses.dataclass
@@ -60,6 +73,7 @@ class Reference:
         self._frozen = {id(v.handle): tf.constant(v.numpy()) for v in self.parts.frozen}
         self.random = has_random_ops(self._graph)
         self._step: Any = None
+        self._evaluate: Any = None
 
     def trajectory(self, batches: Sequence[Batch]) -> list[Step]:
         """The start, and what is after each batch."""
@@ -74,6 +88,27 @@ class Reference:
             steps.append(Step(float(loss), _state(variables, slots)))
         return steps
 
+    def answers(self, state: State, batch: Batch) -> Answers:
+        """What the model says of a batch with these weights, outside of training."""
+        if self._evaluate is None:
+            self._evaluate = evaluate_graph(self.parts, self.loss)
+            self._answer = answer_graph(self.parts, self.loss)
+        x, y, _ = map(tf.constant, batch)
+        if self._features is not None:
+            (x,) = self._features(x)
+        values = [tf.constant(w) for w in state.weights]
+
+        @tf.function(autograph=False)
+        def spelled(x: Any, y: Any, values: Any) -> Any:
+            named = self._named(values)
+            loss, correct = rewrite(
+                self._evaluate, [x, y], named, table={}, strict=False
+            )
+            output = rewrite(self._answer, [x], named, table={}, strict=False)[0]
+            return loss, correct, output
+
+        return Answers(*(t.numpy() for t in spelled(x, y, values)))
+
     def _gradients(self, batch: Batch, variables: Sequence[tf.Variable]) -> Any:
         x, y, weight = map(tf.constant, batch)
         if self._features is not None:
@@ -86,15 +121,16 @@ class Reference:
         return self._step(x, y, weight, values)
 
     def _spelled(self, x: Any, y: Any, weight: Any, values: Any) -> Any:
-        named = {
-            id(variable.handle): value
-            for variable, value in zip(self.parts.trained, values, strict=True)
-        }
         # TensorFlow's own ops throughout; random ones get the file's seeds.
         inputs = [x, y, weight, tf.ones([1])]
         return rewrite(
-            self._graph, inputs, named | self._frozen, table=SEEDED, strict=False
+            self._graph, inputs, self._named(values), table=SEEDED, strict=False
         )
+
+    def _named(self, values: Any) -> dict[int, Any]:
+        """What the model's variables stand for, by `id` of their handles."""
+        trained = zip(self.parts.trained, values, strict=True)
+        return {id(v.handle): value for v, value in trained} | self._frozen
 
 
 def _state(weights: Sequence[tf.Variable], slots: Sequence[tf.Variable]) -> State:

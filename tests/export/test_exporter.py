@@ -14,6 +14,7 @@ from fedp.export import flatbuffer
 from fedp.export.exporter import Target, export_model, write_artifact
 from fedp.export.lowering.table import LOWERINGS
 from fedp.export.parity import WeightParity
+from fedp.export.signatures import ArtifactModule
 from fedp.training.models import build_model
 
 layers = tf.keras.layers
@@ -92,6 +93,35 @@ def test_wrong_lowering_does_not_pass_parity(monkeypatch):
     monkeypatch.setitem(LOWERINGS, "ReluGrad", passes_everything)
     with pytest.raises(ExportError, match="does not compute what TensorFlow computes"):
         export(small(layers.Conv2D(3, 3, activation="relu")))
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "reason"),
+    [
+        ("evaluate", lambda self, x, y: _seven(y), "answers"),
+        (
+            "infer",
+            lambda self, x: {"output": 0.1 * tf.ones_like(x[:, 0, :5, 0])},
+            "answers",
+        ),
+        (
+            "reset",
+            lambda self, unused: self._start([0.0 * w for w in self.weights]),
+            "back",
+        ),
+    ],
+)
+def test_what_a_device_judges_by_is_compared_too(monkeypatch, method, wrong, reason):
+    monkeypatch.setattr(ArtifactModule, method, wrong)
+    with pytest.raises(ExportError, match=reason):
+        export(small(layers.Conv2D(3, 3, activation="relu")))
+
+
+def _seven(y):
+    return {
+        "loss": 7.0 + 0.0 * tf.cast(y, tf.float32),
+        "correct": tf.cast(y, tf.float32),
+    }
 
 
 @pytest.mark.parametrize("last", [None, "softmax"])
