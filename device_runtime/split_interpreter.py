@@ -1,11 +1,15 @@
-"""tflite_runtime in two interpreters, since one corrupts memory.
+"""tflite_runtime in several interpreters, since one corrupts memory.
 
 XNNPACK in tflite_runtime 2.14 (its last release) has one workspace for all signatures
 of an interpreter. A signature that has run keeps pointers into it; when another one
 then makes it grow, it moves, and the first writes to freed memory on its next run.
-(`evaluate`, `train`, `evaluate` of a CNN ends in a segmentation fault.) So XNNPACK runs
-`train` alone, where it pays most, in an interpreter of its own; plain kernels run the
-rest, and the weights go where they are needed.
+(`evaluate`, `train`, `evaluate` of a CNN ends in a segmentation fault.)
+
+Its plain kernels are no way out: ADD, MUL and others write over an input that a RESHAPE
+shares with a tensor that is still needed, and the answer is wrong without a word.
+
+So each signature that computes has XNNPACK and an interpreter of its own, loaded when
+it first runs; plain kernels only keep the weights, which go where they are needed.
 """
 
 from __future__ import annotations
@@ -17,56 +21,67 @@ import numpy as np
 from fedp.device_runtime import contract
 from fedp.device_runtime.loaded_interpreter import LoadedInterpreter
 
+_COMPUTING = (contract.TRAIN, contract.EVALUATE, contract.INFER, contract.FEATURES)
+_CHANGING = (
+    contract.TRAIN,
+    contract.RESTORE,
+    contract.RESET,
+    contract.RESTORE_SLOTS,
+)
+# Saving, and what brings it back: weights first, since that zeroes the slots.
+_WEIGHTS = (contract.SAVE, contract.RESTORE)
+_SLOTS = (contract.SAVE_SLOTS, contract.RESTORE_SLOTS)
+
 
 class SplitInterpreter:
     """Behaves as one `LoadedInterpreter`.
 
     Attributes:
-        kind: of the two.
+        kind: of all of them.
     """
 
     def __init__(
-        self, plain: LoadedInterpreter, load_trainer: Callable[[], LoadedInterpreter]
+        self, keeper: LoadedInterpreter, load: Callable[[], LoadedInterpreter]
     ) -> None:
-        """The trainer is loaded when `train` first runs; many devices only predict."""
-        self.kind = plain.kind
-        self._plain = plain
-        self._load_trainer = load_trainer
-        self._trainer: LoadedInterpreter | None = None
-        # Where the live weights are: not yet in the trainer, or not yet in the other.
-        self._trainer_is_behind = True
-        self._plain_is_behind = False
+        """Takes over an interpreter without XNNPACK.
+
+        Args:
+            keeper: runs what computes nothing.
+            load: makes one with XNNPACK, with the initial weights.
+        """
+        self.kind = keeper.kind
+        self._keeper = keeper
+        self._load = load
+        self._computing: dict[str, LoadedInterpreter] = {}
+        # The one that changed the weights last, and those that have its weights.
+        self._newest = keeper
+        self._fresh = {keeper}
 
     def inputs(self, signature: str) -> list[str]:
         """See `LoadedInterpreter.inputs`."""
-        return self._plain.inputs(signature)
+        return self._keeper.inputs(signature)
 
     def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See `LoadedInterpreter.run`."""
-        if signature == contract.TRAIN:
-            self._trainer = self._trainer or self._load_trainer()
-            if self._trainer_is_behind:
-                _copy(self._plain, self._trainer)
-            self._trainer_is_behind, self._plain_is_behind = False, True
-            return self._trainer.run(signature, **inputs)
-        if self._trainer and self._plain_is_behind:
-            _copy(self._trainer, self._plain)
-            self._plain_is_behind = False
+        runner = self._runner(signature)
+        if runner not in self._fresh:
+            self._hand_over(runner, slots=signature not in _COMPUTING[1:])
         if signature in _CHANGING:
-            self._trainer_is_behind = True
-        return self._plain.run(signature, **inputs)
+            self._newest, self._fresh = runner, {runner}
+        return runner.run(signature, **inputs)
 
+    def _runner(self, signature: str) -> LoadedInterpreter:
+        if signature not in _COMPUTING:
+            return self._keeper
+        if signature not in self._computing and self._keeper.has(signature):
+            self._computing[signature] = self._load()
+        return self._computing.get(signature, self._keeper)
 
-_CHANGING = (contract.RESTORE, contract.RESET, contract.RESTORE_SLOTS)
-# Saving, and what brings it back: weights first, since that zeroes the slots.
-_STATE = (
-    (contract.SAVE, contract.RESTORE),
-    (contract.SAVE_SLOTS, contract.RESTORE_SLOTS),
-)
-
-
-def _copy(giver: LoadedInterpreter, taker: LoadedInterpreter) -> None:
-    for save, restore in _STATE:
-        if giver.has(save):
-            (unused,) = giver.inputs(save)
-            taker.run(restore, **giver.run(save, **{unused: np.zeros(1, np.int32)}))
+    def _hand_over(self, taker: LoadedInterpreter, slots: bool) -> None:
+        """Copies the live weights, and what the optimizer remembers where it counts."""
+        for save, restore in (_WEIGHTS, _SLOTS) if slots else (_WEIGHTS,):
+            if taker.has(save):
+                (unused,) = taker.inputs(save)
+                kept = self._newest.run(save, **{unused: np.zeros(1, np.int32)})
+                taker.run(restore, **kept)
+        self._fresh.add(taker)

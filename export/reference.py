@@ -73,7 +73,7 @@ class Reference:
         self._frozen = {id(v.handle): tf.constant(v.numpy()) for v in self.parts.frozen}
         self.random = has_random_ops(self._graph)
         self._step: Any = None
-        self._evaluate: Any = None
+        self._answers: Any = None
 
     def trajectory(self, batches: Sequence[Batch]) -> list[Step]:
         """The start, and what is after each batch."""
@@ -90,24 +90,21 @@ class Reference:
 
     def answers(self, state: State, batch: Batch) -> Answers:
         """What the model says of a batch with these weights, outside of training."""
-        if self._evaluate is None:
-            self._evaluate = evaluate_graph(self.parts, self.loss)
-            self._answer = answer_graph(self.parts, self.loss)
         x, y, _ = map(tf.constant, batch)
         if self._features is not None:
             (x,) = self._features(x)
         values = [tf.constant(w) for w in state.weights]
+        if self._answers is None:
+            function = tf.function(self._spelled_answers, autograph=False)
+            self._answers = function.get_concrete_function(x, y, values)
+        return Answers(*(t.numpy() for t in self._answers(x, y, values)))
 
-        @tf.function(autograph=False)
-        def spelled(x: Any, y: Any, values: Any) -> Any:
-            named = self._named(values)
-            loss, correct = rewrite(
-                self._evaluate, [x, y], named, table={}, strict=False
-            )
-            output = rewrite(self._answer, [x], named, table={}, strict=False)[0]
-            return loss, correct, output
-
-        return Answers(*(t.numpy() for t in spelled(x, y, values)))
+    def _spelled_answers(self, x: Any, y: Any, values: Any) -> Any:
+        named = self._named(values)
+        evaluate = evaluate_graph(self.parts, self.loss)
+        answer = answer_graph(self.parts, self.loss)
+        loss, correct = rewrite(evaluate, [x, y], named, table={}, strict=False)
+        return loss, correct, rewrite(answer, [x], named, table={}, strict=False)[0]
 
     def _gradients(self, batch: Batch, variables: Sequence[tf.Variable]) -> Any:
         x, y, weight = map(tf.constant, batch)

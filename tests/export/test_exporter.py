@@ -117,6 +117,13 @@ def test_what_a_device_judges_by_is_compared_too(monkeypatch, method, wrong, rea
         export(small(layers.Conv2D(3, 3, activation="relu")))
 
 
+def test_what_tflite_2_14_would_overwrite_is_right():
+    """Its plain kernels write over an image that is reshaped twice."""
+    model = small(layers.Conv2D(3, 3, padding="same"), layers.DepthwiseConv2D(2))
+    done = export(model)
+    assert len(done.parity) == 2 and all(p.answers < 1e-5 for p in done.parity)
+
+
 def _seven(y):
     return {
         "loss": 7.0 + 0.0 * tf.cast(y, tf.float32),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fedp.export.exporter import Target, export_model
@@ -15,7 +15,12 @@ from tests.export.layer_table import TOKENS
 layers = tf.keras.layers
 
 ACTIVATIONS = (None, "relu", "elu", "gelu", "swish", "tanh", "sigmoid", "softplus")
-QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+QUIET = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    # Shrinking would take as many exports again as there are smaller models.
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+}
 
 
 # Makers of a layer's output from its input, a number 1..3 and an activation.
