@@ -16,8 +16,13 @@ quickstart: .venv/installed
 	$(BIN)/fedp evaluate quickstart/model.tflite --data synthetic --report quickstart/report
 	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
 
+# Tests of processes, signals and crashes have the machine to themselves.
+ALONE = tests/device_runtime tests/examples tests/training/engines \
+  tests/test_end_to_end.py $(wildcard tests/training/test_*.py)
+
 test: .venv/installed lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(ALONE)) tests
+	$(BIN)/python -m pytest -q $(ALONE)
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
