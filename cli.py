@@ -804,13 +804,15 @@ def personalize(
         outcome = personalizer.personalize(
             x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
         )
+        classes = personalizer.manifest.labels.are_classes
     if as_json:
         _print_json(dataclasses.asdict(outcome))
         return
-    numbers = (
-        ("accuracy", outcome.initial_accuracy, outcome.personalized_accuracy),
-        ("log loss", outcome.initial_loss, outcome.personalized_loss),
-    )
+    losses = outcome.initial_loss, outcome.personalized_loss
+    numbers = [("log loss" if classes else "loss", *losses)]
+    if classes:
+        hits = outcome.initial_accuracy, outcome.personalized_accuracy
+        numbers.insert(0, ("accuracy", *hits))
     _print_table(
         [(f"on {outcome.hold_out} held out", "initial", "personalized")]
         + [(name, _number(a), _number(b)) for name, a, b in numbers]
@@ -828,7 +830,7 @@ def personalize(
 @click.option(
     "--input", "input_", type=_PATH, required=True, help="An .npz with an array x."
 )
-@click.option("--out", type=_PATH, help="Write probabilities and labels to an .npz.")
+@click.option("--out", type=_PATH, help="Write the answers to an .npz.")
 @_interpreter
 @_public_key
 def predict(
@@ -850,9 +852,7 @@ def predict(
     import numpy as np
 
     from fedp.device_runtime import Personalizer
-    from fedp.device_runtime.errors import DataError
     from fedp.device_runtime.examples import read_arrays
-    from fedp.device_runtime.whole_file import write_whole
 
     place = _existing(state)
     with Personalizer.open(
@@ -860,17 +860,21 @@ def predict(
     ) as personalizer:
         _mention_missing(state)
         (x,) = read_arrays(input_, "x")
-        probabilities = personalizer.predict(x)
-        live, classes = personalizer.status().live, personalizer.manifest.classes
+        answers = personalizer.predict(x)
+        live, manifest = personalizer.status().live, personalizer.manifest
+    if not manifest.labels.are_classes:
+        _write_arrays(out, numbers=answers)
+        if as_json:
+            _print_json({"live": live, "numbers": answers.tolist()})
+            return
+        _say(f"live: {live}")
+        for number, row in enumerate(answers.reshape(len(answers), -1)):
+            click.echo("\t".join([str(number), *(f"{value:.6g}" for value in row)]))
+        return
     # One label an example, or one a step of a sequence.
-    labels = np.array(classes, str)[probabilities.argmax(axis=-1)]
-    best = probabilities.max(axis=-1)
-    if out is not None:
-        try:
-            arrays = {"probabilities": probabilities, "labels": labels}
-            write_whole(out, lambda file: np.savez(file, **arrays))
-        except OSError as error:
-            raise DataError(f"{out} cannot be written: {error.strerror}") from error
+    labels = np.array(manifest.classes, str)[answers.argmax(axis=-1)]
+    best = answers.max(axis=-1)
+    _write_arrays(out, probabilities=answers, labels=labels)
     rows = list(zip(labels.tolist(), best.tolist(), strict=True))
     if as_json:
         predictions = [{"label": label, "probability": p} for label, p in rows]
@@ -881,6 +885,21 @@ def predict(
         if isinstance(label, list):
             label, p = json.dumps(label, ensure_ascii=False), sum(p) / len(p)
         click.echo(f"{number}\t{label}\t{p:.4f}")
+
+
+def _write_arrays(out: pathlib.Path | None, **arrays: Any) -> None:
+    """Puts what was predicted where --out says, if it says anything."""
+    import numpy as np
+
+    from fedp.device_runtime.errors import DataError
+    from fedp.device_runtime.whole_file import write_whole
+
+    if out is None:
+        return
+    try:
+        write_whole(out, lambda file: np.savez(file, **arrays))
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error.strerror}") from error
 
 
 @verb
