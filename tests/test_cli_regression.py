@@ -64,3 +64,9 @@ def test_personalize_has_a_loss_that_is_no_log_loss(numbers_artifact, data, tmp_
     lines = fedp(*asked, "--state", tmp_path / "state").stdout.splitlines()
     assert lines[1].startswith("loss  ")
     assert not any("accuracy" in line or "log loss" in line for line in lines)
+
+
+def test_evaluate_refuses_what_has_no_accuracy(numbers_artifact, tmp_path):
+    asked = ("evaluate", numbers_artifact, "--data", "nonsense")
+    line = refuses(*asked, "--report", tmp_path / "report", code=1)
+    assert "mean_squared_error" in line and "only models of classes" in line

@@ -64,6 +64,7 @@ def evaluate(
     # What can fail at once must not fail after minutes of work.
     plotly_objects()
     manifest, _ = read_artifact(artifact, public_key)
+    _check_labels(artifact, manifest)
     with Personalizer.open(
         artifact, interpreter=interpreter, public_key=public_key
     ) as device:
@@ -117,6 +118,14 @@ def evaluate(
     write_summary_json(report_dir / "summary.json", summary, facts)
     write_report(report_dir / "report.html", summary, results, facts, seen)
     return summary
+
+
+def _check_labels(artifact: pathlib.Path, manifest: Manifest) -> None:
+    if not manifest.labels.are_classes:
+        raise ArtifactError(
+            f"artifact {artifact}: its loss is {manifest.labels.loss}, which has no "
+            "accuracy: only models of classes can be evaluated"
+        )
 
 
 def _check_fit(data: FederatedData, manifest: Manifest) -> None:
