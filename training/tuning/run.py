@@ -10,14 +10,14 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import CONTRACT_VERSION, Manifest, Policy
-from fedp.device_runtime.errors import DataError, FedpError, RunError
+from fedp.device_runtime.errors import DataError, RunError
 from fedp.device_runtime.interpreter import available_interpreters
 from fedp.training.data import open_data
 from fedp.training.evaluation.figures import plotly_objects
@@ -199,7 +199,6 @@ def _measure(
         run.path, setting.stage, parts, place, setting.seed, report
     )
     manifests = {part: read_artifact(path)[0] for part, path in artifacts.items()}
-    _check_labels(manifests.values())
     job = AdaptationJob(
         artifacts,
         run.config.data,
@@ -280,15 +279,6 @@ def _place(run: Run, setting: _Setting) -> pathlib.Path:
     make_directory(place)
     (place / "setting.json").write_text(text + "\n")
     return place
-
-
-def _check_labels(manifests: Iterable[Manifest]) -> None:
-    for manifest in manifests:
-        if not manifest.labels.are_classes:
-            raise FedpError(
-                f"the model's loss is {manifest.labels.loss}, which has no accuracy: "
-                "only models of classes can be tuned"
-            )
 
 
 def _adapt(
