@@ -714,7 +714,12 @@ def _print_verification(result: Any) -> None:
 )
 @click.option("--report", type=_PATH, required=True, help="Directory to write to.")
 @click.option("--seen-clients", is_flag=True, help="Allow training clients (Table 2).")
-@click.option("--new-clients", is_flag=True, help="No client here was trained on.")
+@click.option(
+    "--new-clients",
+    is_flag=True,
+    help="No client here was trained on; a Keras file's model needs this or "
+    "--seen-clients.",
+)
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 @_max_examples
 @_interpreter

@@ -75,3 +75,4 @@ def test_classes_and_where_it_comes_from_are_in_the_file(tmp_path):
     manifest, _ = read_artifact(tmp_path / "m.tflite")
     assert manifest.classes == ("a", "b", "c")
     assert manifest.provenance["file"] == "m.h5"
+    assert manifest.client_split == {}  # Nobody knows whom it was trained on.
