@@ -911,12 +911,16 @@ def _write_arrays(out: pathlib.Path | None, **arrays: Any) -> None:
 @_artifact
 @click.option("--state", type=_PATH, help="State directory. Default: initial model.")
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
+@_interpreter
+@_public_key
 def bake(
     as_json: bool,
     seed: int,
     artifact: pathlib.Path,
     state: pathlib.Path | None,
     out: pathlib.Path,
+    interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Write the live model as a stock TFLite file, for any app that runs those.
 
@@ -931,7 +935,9 @@ def bake(
     if out.exists() and artifact.exists() and out.samefile(artifact):
         raise ArtifactError(f"{out} is the artifact itself: choose another --out")
     place = None if state is None else _existing(state)
-    with Personalizer.open(artifact, place) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         if state is not None:
             _mention_missing(state)
         content, live = personalizer.bake(), personalizer.status().live
@@ -975,7 +981,13 @@ def status(
 
 @verb
 @_artifact
-def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
+@_public_key
+def inspect(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    public_key: pathlib.Path | None,
+) -> None:
     r"""Say what an artifact holds, takes, costs and where it comes from.
 
     \b
@@ -984,7 +996,7 @@ def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
     """
     from fedp.device_runtime import inspection
 
-    found = inspection.inspect(artifact)
+    found = inspection.inspect(artifact, public_key)
     if as_json:
         _print_json(found.to_json())
         return
