@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import Manifest
+from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.signing import PublicKey
 from fedp.device_runtime.tflite_tables import SignatureInfo, TensorInfo, signatures
 from fedp.device_runtime.tflite_tables import sizes as file_sizes
@@ -72,13 +74,16 @@ def inspect(
         FedpError: see `read_artifact`.
     """
     manifest, content = read_artifact(path, public_key)
-    return Inspection(
-        pathlib.Path(path),
-        manifest,
-        signatures(content),
-        file_sizes(content),
-        public_key is not None,
-    )
+    try:
+        tables, sizes = signatures(content), file_sizes(content)
+    # Without a key, anyone may have made the file, and its hash too.
+    except (struct.error, LookupError, ValueError) as error:
+        raise ArtifactError(
+            f"artifact {path}: its structure is damaged ({repr(error)[:200]}): get it "
+            "again from whoever exported it"
+        ) from error
+    checked = public_key is not None
+    return Inspection(pathlib.Path(path), manifest, tables, sizes, checked)
 
 
 def sections(found: Inspection) -> Iterator[tuple[str, list[Row]]]:
