@@ -559,7 +559,7 @@ def export(
     from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
 
-    check_place(out)
+    check_place(out, run, *([] if sign is None else [sign]))
     changes = {name: value for name, value in policy.items() if value is not None}
     target = Target(
         batch_size=batch_size,

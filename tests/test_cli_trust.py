@@ -148,6 +148,15 @@ def test_export_says_first_that_a_key_cannot_be_used(tmp_path, key):
     assert "no run directory" in refuses(*asked, key)
 
 
+def test_export_does_not_write_over_its_inputs(tmp_path, key):
+    model, before = tmp_path / "model.keras", key.read_bytes()
+    model.write_bytes(b"mine")
+    for out in (model, key):
+        line = refuses("export", model, "--sign", key, "--out", out)
+        assert "which the export reads" in line and "another --out" in line
+    assert (model.read_bytes(), key.read_bytes()) == (b"mine", before)
+
+
 def test_verify_prints_a_table_and_passes(signed, key):
     done = fedp("verify", signed, "--public-key", f"{key}.pub")
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from fedp.device_runtime.certificate import certificate_path
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.session import Session
 from fedp.export import flatbuffer
-from fedp.export.exporter import Target, export_model, write_artifact
+from fedp.export.exporter import Target, check_place, export_model, write_artifact
 from fedp.export.lowering.table import LOWERINGS
 from fedp.export.parity import WeightParity
 from fedp.training.models import build_model
@@ -138,6 +138,18 @@ def test_artifact_is_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(ExportError, match="--out"):
             write_artifact(b"x", out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "model.tflite"]
+
+
+def test_nothing_is_written_over_what_the_export_reads(tmp_path):
+    model, other = tmp_path / "model.keras", tmp_path / "other.tflite"
+    key = certificate_path(other)
+    for path in (model, key):
+        path.write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(model)
+    check_place(other, model)
+    for out, what in ((model, model), (tmp_path / "link", model), (other, key)):
+        with pytest.raises(ExportError, match=f"over {what}, which the export reads"):
+            check_place(out, model, key)
 
 
 def test_certificate_is_written_before_the_artifact(tmp_path):
