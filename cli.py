@@ -858,7 +858,11 @@ def predict(
 
     from fedp.device_runtime import Personalizer
     from fedp.device_runtime.examples import read_arrays
+    from fedp.device_runtime.whole_file import check_place
 
+    if out is not None:
+        with _writing(out):
+            check_place(out)
     place = _existing(state)
     with Personalizer.open(
         artifact, place, interpreter=interpreter, public_key=public_key
@@ -896,15 +900,11 @@ def _write_arrays(out: pathlib.Path | None, **arrays: Any) -> None:
     """Puts what was predicted where --out says, if it says anything."""
     import numpy as np
 
-    from fedp.device_runtime.errors import DataError
     from fedp.device_runtime.whole_file import write_whole
 
-    if out is None:
-        return
-    try:
-        write_whole(out, lambda file: np.savez(file, **arrays))
-    except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror}") from error
+    if out is not None:
+        with _writing(out):
+            write_whole(out, lambda file: np.savez(file, **arrays))
 
 
 @verb
@@ -930,8 +930,10 @@ def bake(
     """
     from fedp.device_runtime import Personalizer
     from fedp.device_runtime.errors import ArtifactError
-    from fedp.device_runtime.whole_file import write_whole
+    from fedp.device_runtime.whole_file import check_place, write_whole
 
+    with _writing(out):
+        check_place(out)
     if out.exists() and artifact.exists() and out.samefile(artifact):
         raise ArtifactError(f"{out} is the artifact itself: choose another --out")
     place = None if state is None else _existing(state)
@@ -941,12 +943,8 @@ def bake(
         if state is not None:
             _mention_missing(state)
         content, live = personalizer.bake(), personalizer.status().live
-    try:
+    with _writing(out):
         write_whole(out, lambda file: file.write(content))
-    except OSError as error:
-        raise ArtifactError(
-            f"{out} cannot be written ({error.strerror}): choose another --out"
-        ) from error
     _print(as_json, {"model": str(out), "bytes": len(content), "live": live})
 
 
@@ -1021,6 +1019,17 @@ def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
     if _existing(state):
         forget_state(state)
     _print(as_json, {"state": str(state), "live": "initial"})
+
+
+@contextlib.contextmanager
+def _writing(out: pathlib.Path) -> Iterator[None]:
+    """Whatever is wrong with the place of --out becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise FedpError(
+            f"{out} cannot be written ({error.strerror}): choose another --out"
+        ) from error
 
 
 def _existing(state: pathlib.Path) -> pathlib.Path | None:

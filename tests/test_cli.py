@@ -235,6 +235,24 @@ def test_bake_names_what_is_wrong(mlp_artifact, tmp_path):
     assert "none.tflite" in refuses("bake", missing, "--out", tmp_path / "x", code=1)
 
 
+def test_an_out_that_is_a_directory_is_one_line(examples, mlp_artifact, tmp_path):
+    given = ("--input", examples["good"], "--state", tmp_path / "state")
+    for out in (".", "/", tmp_path):
+        for asked in (
+            ("bake", mlp_artifact),
+            ("predict", mlp_artifact, *given),
+        ):
+            line = refuses(*asked, "--out", out, code=1, cwd=tmp_path)
+            assert "directory" in line and "--out" in line and "unexpected" not in line
+
+
+def test_the_place_is_looked_at_before_any_work(tmp_path):
+    """So that nobody bakes for minutes and has nothing."""
+    missing = tmp_path / "missing.tflite"
+    line = refuses("bake", missing, "--out", tmp_path, code=1)
+    assert "cannot be written" in line and "missing" not in line
+
+
 def test_bake_without_a_skeleton_says_what_to_do(mlp_artifact, tmp_path):
     without = tmp_path / "without.tflite"
     _, content = read_artifact(mlp_artifact)
