@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fedp.device_runtime import artifact_file
 from fedp.device_runtime.certificate import certificate_path
+from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.session import Session
 from fedp.export import flatbuffer
@@ -92,6 +93,19 @@ def test_wrong_lowering_does_not_pass_parity(monkeypatch):
     monkeypatch.setitem(LOWERINGS, "ReluGrad", passes_everything)
     with pytest.raises(ExportError, match="does not compute what TensorFlow computes"):
         export(small(layers.Conv2D(3, 3, activation="relu")))
+
+
+def test_steps_that_diverge_are_no_fault_of_the_file():
+    policy = Policy(learning_rate=1e38)
+    with pytest.raises(ExportError, match=r"diverge at learning rate 1e\+38.*smaller"):
+        export(small(layers.Dense(4, "relu")), policy=policy)
+
+
+def test_a_model_without_a_finite_loss_is_told_apart():
+    model = small()
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    with pytest.raises(ExportError, match="before any step"):
+        export(model)
 
 
 @pytest.mark.parametrize("last", [None, "softmax"])
