@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import sys
@@ -345,18 +346,37 @@ class _List(click.ParamType):
 
     name = "list"
 
-    def __init__(self, kind: Callable[[str], Any]) -> None:
-        self._kind = kind
+    def __init__(self, kind: Callable[[str], Any], what: str) -> None:
+        self._kind, self._what = kind, what
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
         try:
             return tuple(self._kind(part) for part in value.split(","))
         except ValueError:
-            what = "whole numbers" if self._kind is int else "numbers"
-            self.fail(f"{value!r} is no list of {what} such as 1,2", param, ctx)
+            self.fail(f"{value!r} is no list of {self._what} such as 1,2", param, ctx)
 
 
-_floats, _ints = _List(float), _List(int)
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise ValueError(text)
+    return rate
+
+
+class _Rate(click.ParamType):
+    """A learning rate."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return _rate(value)
+        except ValueError:
+            self.fail(f"{value!r} is no finite number above 0", param, ctx)
+
+
+_floats, _ints = _List(float, "numbers"), _List(int, "whole numbers")
+_rates = _List(_rate, "finite numbers above 0")
 
 
 @verb
@@ -371,7 +391,7 @@ _floats, _ints = _List(float), _List(int)
 @click.option(
     "--learning-rates",
     "learning_rate",
-    type=_floats,
+    type=_rates,
     help="[default: the training's, times 1/4 to 4]",
 )
 @click.option("--epochs", type=_ints, help="[default: 1,2,5,10]")
@@ -516,7 +536,7 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
     help="Inside the file, for a Keras file; a run has its own.",
 )
 @click.option("--trainable", help="all, head, last:N or a pattern of layer names.")
-@click.option("--learning-rate", type=float, help="In place of the policy's.")
+@click.option("--learning-rate", type=_Rate(), help="In place of the policy's.")
 @click.option("--epochs", type=click.IntRange(1), help="In place of the policy's.")
 @click.option("--untuned", is_flag=True, help="Not the policy that fedp tune chose.")
 @click.pass_context
@@ -596,7 +616,7 @@ def export(
     result = {
         "artifact": str(out),
         "bytes": len(done.content),
-        "weight_bytes": 4 * sum(_size(w.shape) for w in done.manifest.weights),
+        "weight_bytes": 4 * sum(w.size for w in done.manifest.weights),
         "sha256": done.manifest.sha256,
         "signed": done.manifest.signed,
         "certificate": str(certificate_path(out)),

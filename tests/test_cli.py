@@ -292,6 +292,12 @@ def test_evaluate_refuses_what_it_cannot_use(mlp_artifact, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize("rate", ["-1", "0", "nan", "inf", "fast"])
+def test_export_takes_no_learning_rate_that_cannot_be(rate, tmp_path):
+    asked = ("export", tmp_path, "--out", "m.tflite", f"--learning-rate={rate}")
+    assert "no finite number above 0" in refuses(*asked, code=2)
+
+
 def test_export_refuses_what_is_no_run(tmp_path):
     asked = ("export", tmp_path, "--out", tmp_path / "model.tflite")
     assert "no run directory" in refuses(*asked, code=1)
@@ -300,8 +306,10 @@ def test_export_refuses_what_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        ("--learning-rates 0.1,fast", 2, "no list of numbers"),
-        ("--learning-rates=-0.1", 1, "no run directory"),
+        ("--learning-rates 0.1,fast", 2, "no list of finite numbers above 0"),
+        ("--learning-rates=-0.1", 2, "no list of finite numbers above 0"),
+        ("--learning-rates 0.1,nan", 2, "no list of finite numbers above 0"),
+        ("--hold-outs fast", 2, "no list of numbers"),
         ("--epochs 1.5", 2, "no list of whole numbers"),
         ("--max-hurt 2", 2, "0<=x<=1"),
         ("--clients-limit 0", 2, "x>=1"),
