@@ -1122,12 +1122,5 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for dimension in shape:
-        size *= dimension
-    return size
-
-
 if __name__ == "__main__":
     main()
