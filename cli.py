@@ -511,7 +511,8 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
     type=click.Choice(["float32", "float16"]),
     default="float32",
     show_default=True,
-    help="float16 halves the file; what it costs in accuracy is printed.",
+    help="float16 halves the file; what it costs in accuracy is printed for a run, and "
+    "not known for a Keras file, which brings no data.",
 )
 @click.option(
     "--loss",

@@ -53,6 +53,11 @@ def export_keras(
             f"{path} holds a model without one fixed input and output: a functional or "
             "Sequential model with an Input is needed"
         )
+    target = target or Target()
+    if target.initial_weights == "float16":
+        report(
+            "what float16 costs in accuracy is not known: a Keras file brings no data"
+        )
     last = 2 if loss == contract.BINARY else model.output_shape[-1]
     return export_model(
         model,
