@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import sys
@@ -345,18 +346,37 @@ class _List(click.ParamType):
 
     name = "list"
 
-    def __init__(self, kind: Callable[[str], Any]) -> None:
-        self._kind = kind
+    def __init__(self, kind: Callable[[str], Any], what: str) -> None:
+        self._kind, self._what = kind, what
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
         try:
             return tuple(self._kind(part) for part in value.split(","))
         except ValueError:
-            what = "whole numbers" if self._kind is int else "numbers"
-            self.fail(f"{value!r} is no list of {what} such as 1,2", param, ctx)
+            self.fail(f"{value!r} is no list of {self._what} such as 1,2", param, ctx)
 
 
-_floats, _ints = _List(float), _List(int)
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise ValueError(text)
+    return rate
+
+
+class _Rate(click.ParamType):
+    """A learning rate."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return _rate(value)
+        except ValueError:
+            self.fail(f"{value!r} is no finite number above 0", param, ctx)
+
+
+_floats, _ints = _List(float, "numbers"), _List(int, "whole numbers")
+_rates = _List(_rate, "finite numbers above 0")
 
 
 @verb
@@ -371,7 +391,7 @@ _floats, _ints = _List(float), _List(int)
 @click.option(
     "--learning-rates",
     "learning_rate",
-    type=_floats,
+    type=_rates,
     help="[default: the training's, times 1/4 to 4]",
 )
 @click.option("--epochs", type=_ints, help="[default: 1,2,5,10]")
@@ -491,7 +511,8 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
     type=click.Choice(["float32", "float16"]),
     default="float32",
     show_default=True,
-    help="float16 halves the file; what it costs in accuracy is printed.",
+    help="float16 halves the file; what it costs in accuracy is printed for a run, and "
+    "not known for a Keras file, which brings no data.",
 )
 @click.option(
     "--loss",
@@ -516,7 +537,7 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
     help="Inside the file, for a Keras file; a run has its own.",
 )
 @click.option("--trainable", help="all, head, last:N or a pattern of layer names.")
-@click.option("--learning-rate", type=float, help="In place of the policy's.")
+@click.option("--learning-rate", type=_Rate(), help="In place of the policy's.")
 @click.option("--epochs", type=click.IntRange(1), help="In place of the policy's.")
 @click.option("--untuned", is_flag=True, help="Not the policy that fedp tune chose.")
 @click.pass_context
@@ -559,7 +580,7 @@ def export(
     from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
 
-    check_place(out)
+    check_place(out, run, *([] if sign is None else [sign]))
     changes = {name: value for name, value in policy.items() if value is not None}
     target = Target(
         batch_size=batch_size,
@@ -596,7 +617,7 @@ def export(
     result = {
         "artifact": str(out),
         "bytes": len(done.content),
-        "weight_bytes": 4 * sum(_size(w.shape) for w in done.manifest.weights),
+        "weight_bytes": 4 * sum(w.size for w in done.manifest.weights),
         "sha256": done.manifest.sha256,
         "signed": done.manifest.signed,
         "certificate": str(certificate_path(out)),
@@ -614,7 +635,8 @@ def export(
     for parity in done.parity:
         click.echo(
             f"\nparity with TensorFlow on {parity.interpreter}, {parity.steps} steps: "
-            f"largest loss difference {parity.loss:.1e} of the loss, and of weights:"
+            f"largest loss difference {parity.loss:.1e} of the loss, of answers "
+            f"{parity.answers:.1e}, and of weights:"
         )
         rows = [("weight", "typical", "worst", "drift", "a step moves it")]
         for name, w in parity.weights.items():
@@ -714,7 +736,12 @@ def _print_verification(result: Any) -> None:
 )
 @click.option("--report", type=_PATH, required=True, help="Directory to write to.")
 @click.option("--seen-clients", is_flag=True, help="Allow training clients (Table 2).")
-@click.option("--new-clients", is_flag=True, help="No client here was trained on.")
+@click.option(
+    "--new-clients",
+    is_flag=True,
+    help="No client here was trained on; a Keras file's model needs this or "
+    "--seen-clients.",
+)
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 @_max_examples
 @_interpreter
@@ -804,13 +831,15 @@ def personalize(
         outcome = personalizer.personalize(
             x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
         )
+        classes = personalizer.manifest.labels.are_classes
     if as_json:
         _print_json(dataclasses.asdict(outcome))
         return
-    numbers = (
-        ("accuracy", outcome.initial_accuracy, outcome.personalized_accuracy),
-        ("log loss", outcome.initial_loss, outcome.personalized_loss),
-    )
+    losses = outcome.initial_loss, outcome.personalized_loss
+    numbers = [("log loss" if classes else "loss", *losses)]
+    if classes:
+        hits = outcome.initial_accuracy, outcome.personalized_accuracy
+        numbers.insert(0, ("accuracy", *hits))
     _print_table(
         [(f"on {outcome.hold_out} held out", "initial", "personalized")]
         + [(name, _number(a), _number(b)) for name, a, b in numbers]
@@ -828,7 +857,7 @@ def personalize(
 @click.option(
     "--input", "input_", type=_PATH, required=True, help="An .npz with an array x."
 )
-@click.option("--out", type=_PATH, help="Write probabilities and labels to an .npz.")
+@click.option("--out", type=_PATH, help="Write the answers to an .npz.")
 @_interpreter
 @_public_key
 def predict(
@@ -850,27 +879,33 @@ def predict(
     import numpy as np
 
     from fedp.device_runtime import Personalizer
-    from fedp.device_runtime.errors import DataError
     from fedp.device_runtime.examples import read_arrays
-    from fedp.device_runtime.whole_file import write_whole
+    from fedp.device_runtime.whole_file import check_place
 
+    if out is not None:
+        with _writing(out):
+            check_place(out)
     place = _existing(state)
     with Personalizer.open(
         artifact, place, interpreter=interpreter, public_key=public_key
     ) as personalizer:
         _mention_missing(state)
         (x,) = read_arrays(input_, "x")
-        probabilities = personalizer.predict(x)
-        live, classes = personalizer.status().live, personalizer.manifest.classes
+        answers = personalizer.predict(x)
+        live, manifest = personalizer.status().live, personalizer.manifest
+    if not manifest.labels.are_classes:
+        _write_arrays(out, numbers=answers)
+        if as_json:
+            _print_json({"live": live, "numbers": answers.tolist()})
+            return
+        _say(f"live: {live}")
+        for number, row in enumerate(answers.reshape(len(answers), -1)):
+            click.echo("\t".join([str(number), *(f"{value:.6g}" for value in row)]))
+        return
     # One label an example, or one a step of a sequence.
-    labels = np.array(classes, str)[probabilities.argmax(axis=-1)]
-    best = probabilities.max(axis=-1)
-    if out is not None:
-        try:
-            arrays = {"probabilities": probabilities, "labels": labels}
-            write_whole(out, lambda file: np.savez(file, **arrays))
-        except OSError as error:
-            raise DataError(f"{out} cannot be written: {error.strerror}") from error
+    labels = np.array(manifest.classes, str)[answers.argmax(axis=-1)]
+    best = answers.max(axis=-1)
+    _write_arrays(out, probabilities=answers, labels=labels)
     rows = list(zip(labels.tolist(), best.tolist(), strict=True))
     if as_json:
         predictions = [{"label": label, "probability": p} for label, p in rows]
@@ -883,16 +918,31 @@ def predict(
         click.echo(f"{number}\t{label}\t{p:.4f}")
 
 
+def _write_arrays(out: pathlib.Path | None, **arrays: Any) -> None:
+    """Puts what was predicted where --out says, if it says anything."""
+    import numpy as np
+
+    from fedp.device_runtime.whole_file import write_whole
+
+    if out is not None:
+        with _writing(out):
+            write_whole(out, lambda file: np.savez(file, **arrays))
+
+
 @verb
 @_artifact
 @click.option("--state", type=_PATH, help="State directory. Default: initial model.")
 @click.option("--out", type=_PATH, required=True, help="The .tflite file to write.")
+@_interpreter
+@_public_key
 def bake(
     as_json: bool,
     seed: int,
     artifact: pathlib.Path,
     state: pathlib.Path | None,
     out: pathlib.Path,
+    interpreter: str | None,
+    public_key: pathlib.Path | None,
 ) -> None:
     r"""Write the live model as a stock TFLite file, for any app that runs those.
 
@@ -902,21 +952,21 @@ def bake(
     """
     from fedp.device_runtime import Personalizer
     from fedp.device_runtime.errors import ArtifactError
-    from fedp.device_runtime.whole_file import write_whole
+    from fedp.device_runtime.whole_file import check_place, write_whole
 
+    with _writing(out):
+        check_place(out)
     if out.exists() and artifact.exists() and out.samefile(artifact):
         raise ArtifactError(f"{out} is the artifact itself: choose another --out")
     place = None if state is None else _existing(state)
-    with Personalizer.open(artifact, place) as personalizer:
+    with Personalizer.open(
+        artifact, place, interpreter=interpreter, public_key=public_key
+    ) as personalizer:
         if state is not None:
             _mention_missing(state)
         content, live = personalizer.bake(), personalizer.status().live
-    try:
+    with _writing(out):
         write_whole(out, lambda file: file.write(content))
-    except OSError as error:
-        raise ArtifactError(
-            f"{out} cannot be written ({error.strerror}): choose another --out"
-        ) from error
     _print(as_json, {"model": str(out), "bytes": len(content), "live": live})
 
 
@@ -951,7 +1001,13 @@ def status(
 
 @verb
 @_artifact
-def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
+@_public_key
+def inspect(
+    as_json: bool,
+    seed: int,
+    artifact: pathlib.Path,
+    public_key: pathlib.Path | None,
+) -> None:
     r"""Say what an artifact holds, takes, costs and where it comes from.
 
     \b
@@ -960,7 +1016,7 @@ def inspect(as_json: bool, seed: int, artifact: pathlib.Path) -> None:
     """
     from fedp.device_runtime import inspection
 
-    found = inspection.inspect(artifact)
+    found = inspection.inspect(artifact, public_key)
     if as_json:
         _print_json(found.to_json())
         return
@@ -985,6 +1041,17 @@ def reset(as_json: bool, seed: int, state: pathlib.Path) -> None:
     if _existing(state):
         forget_state(state)
     _print(as_json, {"state": str(state), "live": "initial"})
+
+
+@contextlib.contextmanager
+def _writing(out: pathlib.Path) -> Iterator[None]:
+    """Whatever is wrong with the place of --out becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise FedpError(
+            f"{out} cannot be written ({error.strerror}): choose another --out"
+        ) from error
 
 
 def _existing(state: pathlib.Path) -> pathlib.Path | None:
@@ -1055,13 +1122,6 @@ def _cell(value: Any) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for dimension in shape:
-        size *= dimension
-    return size
 
 
 if __name__ == "__main__":

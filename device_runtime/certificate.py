@@ -36,13 +36,12 @@ class Certificate:
         losses: TensorFlow's, before each step, float32 [S].
         moved: how far each step moved each weight's entries, the largest of all
             entries, float32 [S, W].
-        positions: which entries of each flattened weight are sampled, int64 [k], in
+        positions: which entries of each flattened weight are sampled, int32 [k], in
             the manifest's order.
         samples: these entries at the start and after each step, float32 [S+1, k].
         learning_rate: of the steps.
         random: the steps draw random numbers, so that each needs a fresh interpreter.
         seed: of batches and positions.
-        model_sha256: of the file before the manifest came in, in hex.
         tensorflow: its version.
         lowering: version of the table of lowerings.
         interpreters: what the exporter measured, by kind of interpreter: `version`,
@@ -59,7 +58,6 @@ class Certificate:
     learning_rate: float
     random: bool
     seed: int
-    model_sha256: str
     tensorflow: str
     lowering: str
     interpreters: dict[str, Any]
@@ -160,7 +158,6 @@ _FACTS = (
     "seed",
     "learning_rate",
     "random",
-    "model_sha256",
     "tensorflow",
     "lowering",
     "interpreters",

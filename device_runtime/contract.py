@@ -132,7 +132,8 @@ class Manifest:
         slots: what it remembers between steps, in the order of `save_slots`.
         initial_weights: how the file holds them: "float32" or "float16".
         policy: how to adapt and decide.
-        client_split: `ClientSplit` fields: which clients were for training.
+        client_split: `ClientSplit` fields: which clients were for training; empty where
+            nobody knows, as of a Keras file.
         provenance: data set, stages, rounds, versions, seeds.
         notes: what differs on a device from training, one sentence each.
         parity: what the exporter measured between TensorFlow and this file.

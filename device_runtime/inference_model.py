@@ -54,4 +54,10 @@ class InferenceModel:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, x: np.ndarray) -> np.ndarray:
-        return self._interpreter.run(SIGNATURE, **{self._input: x})["output"]
+        outputs = self._interpreter.run(SIGNATURE, **{self._input: x})
+        if "output" not in outputs:
+            raise ArtifactError(
+                f"a baked model gives `output`, not {sorted(outputs)}: export the "
+                "model again"
+            )
+        return outputs["output"]

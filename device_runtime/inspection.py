@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import Manifest
+from fedp.device_runtime.errors import ArtifactError
+from fedp.device_runtime.signing import PublicKey
 from fedp.device_runtime.tflite_tables import SignatureInfo, TensorInfo, signatures
 from fedp.device_runtime.tflite_tables import sizes as file_sizes
 
@@ -25,12 +28,14 @@ class Inspection:
         manifest: what is embedded in it.
         signatures: by name.
         sizes: bytes by what they are: "constants", metadata entries by name, "graph".
+        signature_checked: the owner of the public key that was given has signed it.
     """
 
     path: pathlib.Path
     manifest: Manifest
     signatures: tuple[SignatureInfo, ...]
     sizes: dict[str, int]
+    signature_checked: bool = False
 
     @property
     def bytes(self) -> int:
@@ -50,21 +55,35 @@ class Inspection:
             "sizes": self.sizes,
             "weight_bytes": self.weight_bytes,
             "signed": self.manifest.signed,
+            "signature_checked": self.signature_checked,
             "signatures": {s.name: dataclasses.asdict(s) for s in self.signatures},
             "manifest": dataclasses.asdict(self.manifest),
         }
 
 
-def inspect(path: str | pathlib.Path) -> Inspection:
+def inspect(
+    path: str | pathlib.Path, public_key: PublicKey | None = None
+) -> Inspection:
     """Reads an artifact; needs no interpreter.
 
+    Args:
+        path: of the file.
+        public_key: of whoever must have signed it; None takes any.
+
     Raises:
-        ArtifactError: see `read_artifact`.
+        FedpError: see `read_artifact`.
     """
-    manifest, content = read_artifact(path)
-    return Inspection(
-        pathlib.Path(path), manifest, signatures(content), file_sizes(content)
-    )
+    manifest, content = read_artifact(path, public_key)
+    try:
+        tables, sizes = signatures(content), file_sizes(content)
+    # Without a key, anyone may have made the file, and its hash too.
+    except (struct.error, LookupError, ValueError) as error:
+        raise ArtifactError(
+            f"artifact {path}: its structure is damaged ({repr(error)[:200]}): get it "
+            "again from whoever exported it"
+        ) from error
+    checked = public_key is not None
+    return Inspection(pathlib.Path(path), manifest, tables, sizes, checked)
 
 
 def sections(found: Inspection) -> Iterator[tuple[str, list[Row]]]:
@@ -95,7 +114,7 @@ def _overview(found: Inspection) -> list[Row]:
     return [
         ("artifact", f"{found.path}, {_size(found.bytes)}"),
         ("sha256", manifest.sha256),
-        ("signed", "yes" if manifest.signed else "no"),
+        ("signed", _signed(found)),
         ("model", manifest.model),
         ("input", f"{_shape(manifest.input_shape)} {manifest.input_dtype}{tokens}"),
         ("labels", f"{_shape(labels.shape)} {labels.dtype}, {labels.loss}"),
@@ -110,6 +129,14 @@ def _overview(found: Inspection) -> list[Row]:
         ("initial weights", manifest.initial_weights),
         ("contract", str(manifest.contract)),
     ]
+
+
+def _signed(found: Inspection) -> str:
+    if found.signature_checked:
+        return "yes, by this key"
+    if found.manifest.signed:
+        return "claims to be signed (not checked: give --public-key)"
+    return "no"
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check_manifest(manifest: Manifest, losses: Iterable[str]) -> None:
     shape, labels = m.input_shape, m.labels
     found = {**vars(m), **vars(policy)}
     texts = ("model", "client_optimizer", "initial_weights", "trainable")
-    tables = ("client_split", "provenance", "parity", "cost")
+    tables = ("client_split", "provenance")
     rules = {
         "classes": bool(m.classes) and _are(str, m.classes),
         "notes": _are(str, m.notes),
@@ -66,6 +66,8 @@ def check_manifest(manifest: Manifest, losses: Iterable[str]) -> None:
         "margin": _is_number(policy.margin),
         "optimizer_settings": _are_numbers(m.optimizer_settings),
         "ops": _are_numbers(m.ops),
+        "parity": _is_table(m.parity, _is_parity),
+        "cost": _is_cost(m.cost),
         **{name: isinstance(found[name], str) for name in texts},
         **{name: isinstance(found[name], dict) for name in tables},
         **{name: _is_hex(found[name], size) for name, size in _HEX.items()},
@@ -114,6 +116,35 @@ def _is_number(value: Any, above: float = -math.inf) -> bool:
 
 def _are_numbers(table: Any) -> bool:
     return isinstance(table, dict) and all(map(_is_number, table.values()))
+
+
+def _is_table(table: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(table, dict) and all(map(holds, table.values()))
+
+
+def _has_numbers(fields: Any, *names: str) -> bool:
+    return isinstance(fields, dict) and all(_is_number(fields.get(n)) for n in names)
+
+
+def _is_parity(entry: Any) -> bool:
+    """Of one interpreter, as people are shown it."""
+    return _has_numbers(entry, "steps", "loss") and _is_table(
+        entry.get("weights"), lambda weight: _has_numbers(weight, "worst")
+    )
+
+
+def _is_cost(cost: Any) -> bool:
+    """Nothing, or what the exporter computes of each signature and interpreter."""
+    return isinstance(cost, dict) and (
+        _is_table(cost.get("signatures", {}), _is_signature_cost)
+        and _are_numbers(cost.get("training_bytes", {}))
+    )
+
+
+def _is_signature_cost(entry: Any) -> bool:
+    return _has_numbers(entry, "batch", "flops", "live_bytes") and _are_numbers(
+        entry.get("by_op")
+    )
 
 
 def _is_shape(shape: Iterable[Any]) -> bool:

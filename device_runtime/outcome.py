@@ -22,7 +22,8 @@ class Outcome:
         generation: id under which it is stored.
         initial_accuracy: of the initial model on the hold-out, 0..1.
         personalized_accuracy: of the adapted model on the same examples.
-        initial_loss: mean log loss of the initial model on the hold-out.
+        initial_loss: mean loss of the initial model on the hold-out; where labels are
+            classes, the log loss.
         personalized_loss: of the adapted model. Accuracies and losses are None where
             they are not finite numbers, as on an empty hold-out, and accuracies where
             labels are not classes.

@@ -19,7 +19,7 @@ from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
-from fedp.device_runtime.session import Session
+from fedp.device_runtime.session import Session, answer_shape
 from fedp.device_runtime.signing import PublicKey
 from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.store import Store
@@ -112,12 +112,20 @@ class Personalizer:
 
         Raises:
             DataError: x does not fit the model.
+            ArtifactError: the model does not answer as its manifest says.
         """
         inputs = inputs_for(x, self.manifest)
         with self._serving_lock:
             if self._serving is None:
                 raise StateError("this Personalizer is closed: open it again")
-            return self._serving.infer(inputs)
+            answers = self._serving.infer(inputs)
+        shape = (len(inputs), *answer_shape(self.manifest))
+        if answers.shape != shape:
+            raise ArtifactError(
+                f"the artifact answers with {list(answers.shape)} where its manifest "
+                f"says {list(shape)}: export the model again"
+            )
+        return answers
 
     def bake(self) -> bytes:
         """The live model as a stock TFLite file: x -> class probabilities.

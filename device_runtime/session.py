@@ -8,6 +8,7 @@ import numpy as np
 
 from fedp.device_runtime import contract
 from fedp.device_runtime.contract import Manifest
+from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.interpreter import Interpreter, load_interpreter
 from fedp.device_runtime.weights import Weights, check
 
@@ -56,7 +57,7 @@ class Session:
         found = np.zeros((len(x), *shape), np.float32)
         for part in _parts(len(x), self.manifest.batch_size):
             outputs = self._interpreter.run(contract.FEATURES, x=self._padded(x[part]))
-            found[part] = outputs["features"][: len(x[part])]
+            found[part] = _rows(outputs, "features", len(x[part]), shape)
         return found
 
     def train_step(
@@ -99,8 +100,8 @@ class Session:
                 contract.EVALUATE, x=self._padded(x[part]), y=self._padded(y[part])
             )
             count = len(x[part])
-            losses[part] = outputs["loss"][:count]
-            correct[part] = outputs["correct"][:count]
+            losses[part] = _rows(outputs, "loss", count, ())
+            correct[part] = _rows(outputs, "correct", count, ())
         return losses, correct
 
     def infer(self, x: np.ndarray) -> np.ndarray:
@@ -108,12 +109,13 @@ class Session:
 
         Class probabilities; for a regression, its numbers.
         """
-        found = np.zeros((len(x), *answer_shape(self.manifest)), np.float32)
+        shape = answer_shape(self.manifest)
+        found = np.zeros((len(x), *shape), np.float32)
         fixed, size = self.manifest.fixed_batch, self.manifest.batch_size
         for part in _parts(len(x), size if fixed else _INFER_EXAMPLES):
             rows = self._padded(x[part]) if fixed else x[part]
             outputs = self._interpreter.run(contract.INFER, x=rows)
-            found[part] = outputs["output"][: len(x[part])]
+            found[part] = _rows(outputs, "output", len(x[part]), shape)
         return found
 
     def save(self) -> Weights:
@@ -170,6 +172,19 @@ def answer_shape(manifest: Manifest) -> tuple[int, ...]:
     if not manifest.labels.are_classes:
         return shape
     return (*shape, len(manifest.classes))
+
+
+def _rows(
+    outputs: dict[str, np.ndarray], name: str, count: int, shape: tuple[int, ...]
+) -> np.ndarray:
+    """The first rows of an output, [count, *shape]; a forged file may have others."""
+    rows = outputs[name][:count] if name in outputs else np.zeros(0)
+    if rows.shape != (count, *shape):
+        raise ArtifactError(
+            f"the artifact gives {name} of shape {list(rows.shape)} where its manifest "
+            f"says {[count, *shape]}: export the model again"
+        )
+    return rows
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -7,7 +7,6 @@ So a certificate has the first steps that the interpreters here make well within
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 from collections.abc import Sequence
 
@@ -72,7 +71,6 @@ def certify(
         learning_rate=float(reference.learning_rate),
         random=reference.random,
         seed=seed,
-        model_sha256=hashlib.sha256(content).hexdigest(),
         tensorflow=importlib.metadata.version("tensorflow"),
         lowering=str(TABLE_VERSION),
         interpreters={

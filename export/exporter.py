@@ -238,17 +238,29 @@ def _proof(
     return parity, certificate.to_bytes()
 
 
-def check_place(out: pathlib.Path) -> None:
-    """Finds out before long work whether a file can be put there.
+def check_place(out: pathlib.Path, *inputs: pathlib.Path) -> None:
+    """Finds out before long work whether a file, and its certificate, can be put there.
+
+    Args:
+        out: where the artifact is to go.
+        inputs: what it is made of, and must not be written over.
 
     Raises:
-        ExportError: it is a directory, or in none that exists and may be written to.
+        ExportError: it is a directory, or in none that exists and may be written to, or
+            one of the inputs.
     """
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise ExportError(
             f"{out} cannot be written: give an --out that is a file in a directory "
             "that exists and that you may write to"
         )
+    for place in (out, certificate_path(out)):
+        for taken in inputs:
+            if place.exists() and taken.exists() and place.samefile(taken):
+                raise ExportError(
+                    f"{place} would be written over {taken}, which the export reads: "
+                    "choose another --out"
+                )
 
 
 def write_artifact(

@@ -13,9 +13,6 @@ from fedp.export.exporter import Export, Target, export_model
 
 SUFFIXES = (".keras", ".h5")
 
-# Nobody knows whom it was trained on: no client is set apart.
-_NO_SPLIT = {"seed": 0, "validation_from": 0.0, "test_from": 0.0}
-
 
 def export_keras(
     path: str | pathlib.Path,
@@ -28,7 +25,8 @@ def export_keras(
 ) -> Export:
     """Exports a model that `model.save` wrote.
 
-    No client counts as trained on: an evaluation must be told so with --new-clients.
+    Nobody knows whom it was trained on, so it has no client split: an evaluation must
+    be told with --new-clients or --seen-clients.
 
     Args:
         path: a .keras or .h5 file.
@@ -55,6 +53,11 @@ def export_keras(
             f"{path} holds a model without one fixed input and output: a functional or "
             "Sequential model with an Input is needed"
         )
+    target = target or Target()
+    if target.initial_weights == "float16":
+        report(
+            "what float16 costs in accuracy is not known: a Keras file brings no data"
+        )
     last = 2 if loss == contract.BINARY else model.output_shape[-1]
     return export_model(
         model,
@@ -62,7 +65,6 @@ def export_keras(
         classes=classes or [str(number) for number in range(last or 0)],
         loss=loss,
         target=target,
-        client_split=_NO_SPLIT,
         provenance={"file": path.name},
         seed=seed,
         report=report,

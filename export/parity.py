@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,9 +104,11 @@ def check_parity(
         trajectory: what the reference computed with them.
 
     Raises:
-        ExportError: a difference is beyond tolerance; names the weights.
+        ExportError: a difference is beyond tolerance, and names the weights; or there
+            is nothing to compare, as TensorFlow's own steps leave the finite numbers.
         MissingDependencyError: no interpreter is installed.
     """
+    _check_finite(trajectory, reference.learning_rate)
     results = []
     # Without any interpreter, loading one says what to install.
     for kind in available_interpreters() or (None,):
@@ -120,6 +123,26 @@ def check_parity(
             )
         results.append(parity)
     return results
+
+
+def _check_finite(trajectory: Sequence[Step], learning_rate: float) -> None:
+    """Raises ExportError where TensorFlow's own steps are not finite numbers."""
+    start, *later = trajectory
+    losses = [step.loss for step in later]
+    if not (_all_finite(start.after) and all(map(math.isfinite, losses[:1]))):
+        raise ExportError(
+            "the model's weights or its loss are not finite before any step: train it "
+            "again, or look for the layer that gives such numbers"
+        )
+    if not all(_all_finite(step.after) and math.isfinite(step.loss) for step in later):
+        raise ExportError(
+            f"the steps diverge at learning rate {learning_rate:g}: give a smaller "
+            "--learning-rate"
+        )
+
+
+def _all_finite(state: State) -> bool:
+    return all(np.isfinite(array).all() for array in (*state.weights, *state.slots))
 
 
 class _Device:

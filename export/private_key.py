@@ -27,6 +27,8 @@ def make_key_pair(out: pathlib.Path) -> pathlib.Path:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
+    if out.is_dir():  # Its name may be empty, as that of "." is.
+        raise SigningKeyError(f"{out} is a directory: give an --out that is a file")
     key = ed25519.Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,

@@ -235,6 +235,24 @@ def test_bake_names_what_is_wrong(mlp_artifact, tmp_path):
     assert "none.tflite" in refuses("bake", missing, "--out", tmp_path / "x", code=1)
 
 
+def test_an_out_that_is_a_directory_is_one_line(examples, mlp_artifact, tmp_path):
+    given = ("--input", examples["good"], "--state", tmp_path / "state")
+    for out in (".", "/", tmp_path):
+        for asked in (
+            ("bake", mlp_artifact),
+            ("predict", mlp_artifact, *given),
+        ):
+            line = refuses(*asked, "--out", out, code=1, cwd=tmp_path)
+            assert "directory" in line and "--out" in line and "unexpected" not in line
+
+
+def test_the_place_is_looked_at_before_any_work(tmp_path):
+    """So that nobody bakes for minutes and has nothing."""
+    missing = tmp_path / "missing.tflite"
+    line = refuses("bake", missing, "--out", tmp_path, code=1)
+    assert "cannot be written" in line and "missing" not in line
+
+
 def test_bake_without_a_skeleton_says_what_to_do(mlp_artifact, tmp_path):
     without = tmp_path / "without.tflite"
     _, content = read_artifact(mlp_artifact)
@@ -274,6 +292,12 @@ def test_evaluate_refuses_what_it_cannot_use(mlp_artifact, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize("rate", ["-1", "0", "nan", "inf", "fast"])
+def test_export_takes_no_learning_rate_that_cannot_be(rate, tmp_path):
+    asked = ("export", tmp_path, "--out", "m.tflite", f"--learning-rate={rate}")
+    assert "no finite number above 0" in refuses(*asked, code=2)
+
+
 def test_export_refuses_what_is_no_run(tmp_path):
     asked = ("export", tmp_path, "--out", tmp_path / "model.tflite")
     assert "no run directory" in refuses(*asked, code=1)
@@ -282,8 +306,10 @@ def test_export_refuses_what_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        ("--learning-rates 0.1,fast", 2, "no list of numbers"),
-        ("--learning-rates=-0.1", 1, "no run directory"),
+        ("--learning-rates 0.1,fast", 2, "no list of finite numbers above 0"),
+        ("--learning-rates=-0.1", 2, "no list of finite numbers above 0"),
+        ("--learning-rates 0.1,nan", 2, "no list of finite numbers above 0"),
+        ("--hold-outs fast", 2, "no list of numbers"),
         ("--epochs 1.5", 2, "no list of whole numbers"),
         ("--max-hurt 2", 2, "0<=x<=1"),
         ("--clients-limit 0", 2, "x>=1"),

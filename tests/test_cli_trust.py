@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 
+from fedp.cli import cli
 from fedp.device_runtime.certificate import certificate_path
 
 pytest.importorskip("cryptography")
@@ -89,8 +90,16 @@ def test_every_verb_that_opens_an_artifact_takes_a_public_key(
         "predict": ("--input", tmp_path / "me.npz", *state),
         "status": state,
         "verify": (),
+        "inspect": (),
+        "bake": ("--out", tmp_path / "baked.tflite"),
         "evaluate": ("--data", "synthetic:20", *report),
     }
+    takers = {
+        name
+        for name, command in cli.commands.items()
+        if any(parameter.name == "artifact" for parameter in command.params)
+    }
+    assert set(verbs) == takers
     for verb, options in verbs.items():
         assert "it is not signed" in refuses(verb, unsigned, *options, *public)
         missing = ("--public-key", tmp_path / "none.pub")
@@ -101,6 +110,28 @@ def test_every_verb_that_opens_an_artifact_takes_a_public_key(
             done = fedp(verb, signed, *options, *public)
             assert done.returncode == 0, done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_inspect_says_what_a_signature_is_worth(signed, unsigned, key):
+    def line(*asked: object) -> str:
+        lines = fedp("inspect", *asked).stdout.splitlines()
+        return next(line for line in lines if line.startswith("signed "))
+
+    assert line(unsigned).split() == ["signed", "no"]
+    claim = "claims to be signed (not checked: give --public-key)"
+    assert line(signed).endswith(f"  {claim}")
+    checked = ("--public-key", f"{key}.pub")
+    assert line(signed, *checked).endswith("  yes, by this key")
+    found = json.loads(fedp("inspect", signed, "--json").stdout)
+    assert (found["signed"], found["signature_checked"]) == (True, False)
+    found = json.loads(fedp("inspect", signed, *checked, "--json").stdout)
+    assert found["signature_checked"]
+
+
+def test_bake_takes_an_interpreter(unsigned, tmp_path):
+    asked = ("bake", unsigned, "--out", tmp_path / "baked.tflite", "--interpreter")
+    assert fedp(*asked, "tflite_runtime").returncode == 0
+    assert "'ai_edge_litert', 'tflite_runtime'" in refuses(*asked, "none", code=2)
 
 
 def test_key_of_somebody_else(signed, tmp_path):
@@ -115,6 +146,15 @@ def test_export_says_first_that_a_key_cannot_be_used(tmp_path, key):
     assert "a public key" in refuses(*asked, f"{key}.pub")
     assert "No such file" in refuses(*asked, tmp_path / "none")
     assert "no run directory" in refuses(*asked, key)
+
+
+def test_export_does_not_write_over_its_inputs(tmp_path, key):
+    model, before = tmp_path / "model.keras", key.read_bytes()
+    model.write_bytes(b"mine")
+    for out in (model, key):
+        line = refuses("export", model, "--sign", key, "--out", out)
+        assert "which the export reads" in line and "another --out" in line
+    assert (model.read_bytes(), key.read_bytes()) == (b"mine", before)
 
 
 def test_verify_prints_a_table_and_passes(signed, key):

@@ -14,6 +14,7 @@ from fedp.device_runtime import (
     Personalizer,
     artifact_file,
     inference_model,
+    inspection,
     offsets,
     session,
 )
@@ -220,6 +221,8 @@ def test_mutated_and_sealed_again(originals: list[bytes], tmp_path: pathlib.Path
         try:
             check_usable(artifact_file.parse_artifact(forged))
             read += 1
+            # Shown to people without any key, but by no interpreter.
+            assert list(inspection.sections(inspection.inspect(path)))
         except ArtifactError as error:
             assert "\n" not in str(error)
     assert sealed > 1_000 and read > 500
@@ -289,7 +292,10 @@ def test_forged_manifests(originals: list[bytes]):
     for _ in range(3_000):
         text = change_json(originals[0][begin:end], draw)
         try:
-            check_usable(Manifest.from_json(text))
+            manifest = Manifest.from_json(text)
+            check_usable(manifest)
+            found = inspection.Inspection(pathlib.Path("m"), manifest, (), {})
+            assert list(inspection.sections(found)) and json.dumps(found.to_json())
         except ArtifactError as error:
             refused += 1
             assert "\n" not in str(error) and len(str(error)) < 600

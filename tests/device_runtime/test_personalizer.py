@@ -1,5 +1,6 @@
 """The front door on real artifacts and real files."""
 
+import dataclasses
 import os
 import pathlib
 import sqlite3
@@ -397,3 +398,13 @@ def test_split(count: int, share: float, held: int) -> None:
     assert len(hold_out) == held
     assert sorted([*hold_out, *rest]) == list(range(count))
     assert (split_hold_out(count, share, seed=4)[0] == hold_out).all()
+
+
+def test_a_manifest_that_names_fewer_classes_than_the_model_has(
+    kind: str, mlp_artifact: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, interpreter=kind) as device:
+        few = device.manifest.classes[:3]
+        device.manifest = dataclasses.replace(device.manifest, classes=few)
+        with pytest.raises(ArtifactError, match=r"\[100, 62\] .* says \[100, 3\]"):
+            device.predict(PROBE)

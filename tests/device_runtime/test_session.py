@@ -219,3 +219,27 @@ def test_both_interpreters_train_the_same(
         losses = [s.train_step(x, y, ones, 0.02) for s in (one, other)]
         assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert distance(one.save(), other.save()) < 1e-5
+
+
+def test_outputs_of_another_shape_than_the_manifest_s(mlp_artifact: pathlib.Path):
+    """Whoever forges a manifest gets an error that a user can read."""
+    manifest, _ = read_artifact(mlp_artifact)
+    size = manifest.batch_size
+
+    class Other:
+        kind = "other"
+
+        def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+            shapes = {"features": (size, 5), "loss": (1,), "output": (3, 61)}
+            return {name: np.zeros(shape) for name, shape in shapes.items()}
+
+    forged = dataclasses.replace(manifest, features_shape=(7,))
+    session = Session(forged, Other())
+    x, y = np.zeros((3, 28, 28, 1), np.float32), np.zeros(3, np.int32)
+    for action, message in (
+        (lambda: session.features(x), r"features of shape \[3, 5\].*\[3, 7\]"),
+        (lambda: session.evaluate(x, y), r"loss of shape \[1\].*\[3\]"),
+        (lambda: session.infer(x), r"output of shape \[3, 61\].*\[3, 62\]"),
+    ):
+        with pytest.raises(ArtifactError, match=message):
+            action()

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from fedp.device_runtime import artifact_file
 from fedp.device_runtime.certificate import certificate_path
+from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.session import Session
 from fedp.export import flatbuffer
-from fedp.export.exporter import Target, export_model, write_artifact
+from fedp.export.exporter import Target, check_place, export_model, write_artifact
 from fedp.export.lowering.table import LOWERINGS
 from fedp.export.parity import WeightParity
 from fedp.export.signatures import ArtifactModule
@@ -136,6 +137,19 @@ def _seven(y):
     }
 
 
+def test_steps_that_diverge_are_no_fault_of_the_file():
+    policy = Policy(learning_rate=1e38)
+    with pytest.raises(ExportError, match=r"diverge at learning rate 1e\+38.*smaller"):
+        export(small(layers.Dense(4, "relu")), policy=policy)
+
+
+def test_a_model_without_a_finite_loss_is_told_apart():
+    model = small()
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    with pytest.raises(ExportError, match="before any step"):
+        export(model)
+
+
 @pytest.mark.parametrize("last", [None, "softmax"])
 @pytest.mark.parametrize("kind", ["ai_edge_litert", "tflite_runtime"])
 def test_infer_gives_probabilities_for_any_batch(last, kind):
@@ -180,6 +194,18 @@ def test_artifact_is_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(ExportError, match="--out"):
             write_artifact(b"x", out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "model.tflite"]
+
+
+def test_nothing_is_written_over_what_the_export_reads(tmp_path):
+    model, other = tmp_path / "model.keras", tmp_path / "other.tflite"
+    key = certificate_path(other)
+    for path in (model, key):
+        path.write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(model)
+    check_place(other, model)
+    for out, what in ((model, model), (tmp_path / "link", model), (other, key)):
+        with pytest.raises(ExportError, match=f"over {what}, which the export reads"):
+            check_place(out, model, key)
 
 
 def test_certificate_is_written_before_the_artifact(tmp_path):

@@ -13,7 +13,7 @@ from fedp.cli import cli
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.personalizer import Personalizer
-from fedp.export.exporter import write_artifact
+from fedp.export.exporter import Target, write_artifact
 from fedp.export.from_keras import export_keras
 
 layers = tf.keras.layers
@@ -75,3 +75,14 @@ def test_classes_and_where_it_comes_from_are_in_the_file(tmp_path):
     manifest, _ = read_artifact(tmp_path / "m.tflite")
     assert manifest.classes == ("a", "b", "c")
     assert manifest.provenance["file"] == "m.h5"
+    assert manifest.client_split == {}  # Nobody knows whom it was trained on.
+
+
+def test_what_float16_costs_is_not_known_without_data(tmp_path):
+    said: list[str] = []
+    path = saved(tmp_path)
+    export_keras(path, target=Target(initial_weights="float16"), report=said.append)
+    assert any("not known: a Keras file brings no data" in line for line in said)
+    said.clear()
+    export_keras(path, report=said.append)
+    assert not any("float16" in line for line in said)

@@ -10,7 +10,7 @@ from fedp.training.data.splits import ROLES, ClientSplit
 
 def choose_clients(
     data_clients: Sequence[str],
-    split: ClientSplit,
+    split: ClientSplit | None,
     wanted: str,
     trained_data: bool,
     seen_clients: bool = False,
@@ -20,7 +20,9 @@ def choose_clients(
 
     Args:
         data_clients: all clients of the data set to evaluate on.
-        split: of the data set that the model was trained on.
+        split: of the data set that the model was trained on; None where nobody knows
+            whom it was trained on. Then clients have no roles, "test" and the like
+            stand for everybody, and one of the two last arguments is needed.
         wanted: "test", "validation", "train", "all", or names with commas between.
         trained_data: whether that is the data set the model was trained on.
         seen_clients: `--seen-clients`: training clients are wanted, as in Table 2.
@@ -34,25 +36,32 @@ def choose_clients(
         DataError: a training client without leave, an unknown name, nobody at all, or
             `new_clients` on the data set that was trained on.
     """
+    if split is None and not (new_clients or seen_clients):
+        raise DataError(
+            "the artifact does not say which clients its model was trained on: give "
+            "--new-clients if none of these was, or --seen-clients if some may be"
+        )
     if new_clients and trained_data:
         raise DataError(
             "--new-clients does not fit: this is the data set that the model was "
             "trained on; use --clients test"
         )
-    if new_clients and wanted in (*ROLES, "all"):
+    if (new_clients or split is None) and wanted in ROLES:
         wanted = "all"
     chosen = _resolve(data_clients, split, wanted)
-    if not (new_clients or seen_clients):
+    if split is not None and not (new_clients or seen_clients):
         _refuse_trained(split.select(chosen, "train"), trained_data)
     return chosen
 
 
-def _resolve(data_clients: Sequence[str], split: ClientSplit, wanted: str) -> list[str]:
+def _resolve(
+    data_clients: Sequence[str], split: ClientSplit | None, wanted: str
+) -> list[str]:
     """Names that `wanted` stands for; at least one."""
     if wanted == "all":
         return list(data_clients)
     for role in ROLES:
-        if wanted == role:
+        if split is not None and wanted == role:
             chosen = split.select(data_clients, role)
             if chosen:
                 return chosen

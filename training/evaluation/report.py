@@ -37,7 +37,7 @@ def write_report(
     summary: Summary,
     results: Sequence[ClientResult],
     facts: Mapping[str, object],
-    seen: int = 0,
+    seen: int | None = 0,
 ) -> None:
     """Writes the report; nothing in it is fetched from anywhere.
 
@@ -46,7 +46,8 @@ def write_report(
         summary: of these results.
         results: at least one client.
         facts: how it was measured, name to value; nested mappings are flattened.
-        seen: how many of these clients the initial model was trained on.
+        seen: how many of these clients the initial model was trained on; None where
+            nobody knows.
 
     Raises:
         MissingDependencyError: plotly is not installed.
@@ -69,7 +70,7 @@ def write_report(
     replace_text(path, page.document(TITLE, get_plotlyjs(), body))
 
 
-def _opening(summary: Summary, seen: int) -> str:
+def _opening(summary: Summary, seen: int | None) -> str:
     gain, hurt = summary.personalized_gain.value, summary.hurt_before_guard
     direction = "raises" if gain >= 0 else "lowers"
     text = (
@@ -85,7 +86,13 @@ def _opening(summary: Summary, seen: int) -> str:
     return f"<header><h1>{TITLE}</h1><p>{text}</p></header>"
 
 
-def _measured_on(seen: int, clients: int) -> str:
+def _measured_on(seen: int | None, clients: int) -> str:
+    if seen is None:
+        return (
+            "each on the half of its examples that adapting leaves out. Whether the "
+            f"initial model was trained on any of these {_count(clients, 'client')} is "
+            "unknown: what new clients can expect they may not tell."
+        )
     if not seen:
         return "each on examples its device never saw."
     return (

@@ -64,13 +64,15 @@ def evaluate(
     # What can fail at once must not fail after minutes of work.
     plotly_objects()
     manifest, _ = read_artifact(artifact, public_key)
+    _check_labels(artifact, manifest)
     with Personalizer.open(
         artifact, interpreter=interpreter, public_key=public_key
     ) as device:
         interpreter = device.interpreter
     split = _client_split(artifact, manifest)
     # The same seed as in training: it draws synthetic writers and capped examples.
-    opened = open_data(data_spec, max_examples=max_examples, seed=split.seed)
+    data_seed = 0 if split is None else split.seed
+    opened = open_data(data_spec, max_examples=max_examples, seed=data_seed)
     with contextlib.closing(opened) as data:
         _check_fit(data, manifest)
         chosen = choose_clients(
@@ -81,7 +83,9 @@ def evaluate(
             seen_clients=seen_clients,
             new_clients=new_clients,
         )
-    seen = 0 if new_clients else len(split.select(chosen, "train"))
+    seen: int | None = 0
+    if not new_clients:
+        seen = None if split is None else len(split.select(chosen, "train"))
     make_directory(report_dir)
     started = time.monotonic()
     results = evaluate_clients(
@@ -90,7 +94,7 @@ def evaluate(
         chosen,
         interpreter=interpreter,
         seed=seed,
-        data_seed=split.seed,
+        data_seed=data_seed,
         max_examples=max_examples,
         processes=processes,
         public_key=public_key,
@@ -103,7 +107,9 @@ def evaluate(
         "clients": clients,
         "--seen-clients": seen_clients,
         "--new-clients": new_clients,
-        "clients trained on": f"{seen} of {len(chosen)}",
+        "clients trained on": (
+            "unknown" if split is None else f"{seen} of {len(chosen)}"
+        ),
         "most examples a client": max_examples or "all",
         "test part": "the data set's own, or half of a client's examples",
         "interpreter": interpreter,
@@ -117,6 +123,14 @@ def evaluate(
     write_summary_json(report_dir / "summary.json", summary, facts)
     write_report(report_dir / "report.html", summary, results, facts, seen)
     return summary
+
+
+def _check_labels(artifact: pathlib.Path, manifest: Manifest) -> None:
+    if not manifest.labels.are_classes:
+        raise ArtifactError(
+            f"artifact {artifact}: its loss is {manifest.labels.loss}, which has no "
+            "accuracy: only models of classes can be evaluated"
+        )
 
 
 def _check_fit(data: FederatedData, manifest: Manifest) -> None:
@@ -144,7 +158,10 @@ def _few(classes: tuple[str, ...]) -> str:
     return f"{len(classes)} classes ({shown})"
 
 
-def _client_split(artifact: pathlib.Path, manifest: Manifest) -> ClientSplit:
+def _client_split(artifact: pathlib.Path, manifest: Manifest) -> ClientSplit | None:
+    """The split that the training made; None where the artifact knows of none."""
+    if not manifest.client_split:
+        return None
     try:
         return ClientSplit.from_json(manifest.client_split)
     except DataError as error:

@@ -133,7 +133,11 @@ def adapt_client(
     after: dict[int, Measured] = {}
 
     def look(epoch: int, loss: float, _session: Session) -> None:
-        if epoch in epochs and math.isfinite(loss):
+        if not math.isfinite(loss):
+            # Nothing trains on from here: whoever has no guard is left with this.
+            lost = measure(False)
+            after.update({later: lost for later in epochs if later >= epoch})
+        elif epoch in epochs:
             after[epoch] = measure(all_finite(session.save()))
 
     adapt(
@@ -145,13 +149,11 @@ def adapt_client(
         seed=seed,
         on_epoch=look,
     )
-    # A loss that left the finite numbers: whatever a device would do, it reverts.
-    lost = dataclasses.replace(initial, finite=False)
     return ClientRecord(
         policy=task.policy,
         client=task.client,
         examples=len(rest),
         tested=len(unseen_y),
         initial=initial,
-        after={epoch: after.get(epoch, lost) for epoch in epochs},
+        after=after,
     )

@@ -10,18 +10,18 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import CONTRACT_VERSION, Manifest, Policy
-from fedp.device_runtime.errors import DataError, FedpError, RunError
+from fedp.device_runtime.errors import DataError, RunError
 from fedp.device_runtime.interpreter import available_interpreters
 from fedp.training.data import open_data
 from fedp.training.evaluation.figures import plotly_objects
-from fedp.training.evaluation.files import make_directory
+from fedp.training.evaluation.files import make_directory, replace_text
 from fedp.training.evaluation.workers import OnResult, evaluate_on
 from fedp.training.run_directory import Run, load_run, locked
 from fedp.training.tuned_policy import (
@@ -166,6 +166,8 @@ def _setting(
     interpreter: str | None,
     seed: int,
 ) -> _Setting:
+    from fedp.export.lowering.table import TABLE_VERSION  # brings TensorFlow
+
     config = run.config
     stage = stage or config.stages[-1].name
     return _Setting(
@@ -179,6 +181,7 @@ def _setting(
             "optimizer": [config.client_optimizer, config.client_momentum],
             "batch_size": config.batch_size,
             "fedp": [importlib.metadata.version("fedp"), CONTRACT_VERSION],
+            "lowering": TABLE_VERSION,
         },
     )
 
@@ -199,7 +202,6 @@ def _measure(
         run.path, setting.stage, parts, place, setting.seed, report
     )
     manifests = {part: read_artifact(path)[0] for part, path in artifacts.items()}
-    _check_labels(manifests.values())
     job = AdaptationJob(
         artifacts,
         run.config.data,
@@ -278,17 +280,8 @@ def _place(run: Run, setting: _Setting) -> pathlib.Path:
     text = json.dumps(dataclasses.asdict(setting), sort_keys=True)
     place = run.path / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:12]
     make_directory(place)
-    (place / "setting.json").write_text(text + "\n")
+    replace_text(place / "setting.json", text + "\n")
     return place
-
-
-def _check_labels(manifests: Iterable[Manifest]) -> None:
-    for manifest in manifests:
-        if not manifest.labels.are_classes:
-            raise FedpError(
-                f"the model's loss is {manifest.labels.loss}, which has no accuracy: "
-                "only models of classes can be tuned"
-            )
 
 
 def _adapt(

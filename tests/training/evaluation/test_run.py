@@ -86,6 +86,32 @@ def test_training_clients_are_refused_unless_asked_for(mlp_artifact, tmp_path):
     assert seen == new and seen.clients == 1
 
 
+def test_whom_it_was_trained_on_must_be_told_where_nobody_knows(small_export, tmp_path):
+    """As of a Keras file, whose artifact has no client split."""
+    assert small_export.manifest.client_split == {}
+    artifact, folder = tmp_path / "small.tflite", tmp_path / "report"
+    artifact.write_bytes(small_export.content)
+    random = np.random.default_rng(0)
+    data = tmp_path / "data.npz"
+    np.savez(
+        data,
+        x=random.normal(size=(24, 6)).astype(np.float32),
+        y=random.integers(0, 3, 24),
+        client=np.repeat(["ann", "bob"], 12),
+        classes=["a", "b", "c"],
+    )
+    for clients in ("test", "ann"):
+        with pytest.raises(DataError, match="--new-clients.*--seen-clients"):
+            evaluate(artifact, str(data), clients, folder)
+    assert not folder.exists()
+    for option in ("seen_clients", "new_clients"):
+        found = evaluate(artifact, str(data), "test", folder, **{option: True})
+        assert found.clients == 2
+        assert facts(folder)["clients trained on"] == "unknown"
+        assert ("is unknown" in opening(folder)) == (option == "seen_clients")
+    assert evaluate(artifact, str(data), "bob", folder, seen_clients=True).clients == 1
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_data_are_open_only_where_clients_are_evaluated(
     mlp_artifact, tmp_path, processes

@@ -18,6 +18,7 @@ from fedp.device_runtime.contract import Policy  # noqa: E402
 from fedp.device_runtime.errors import ExportError, FedpError, RunError  # noqa: E402
 from fedp.export.exporter import write_artifact  # noqa: E402
 from fedp.export.from_run import export_run  # noqa: E402
+from fedp.export.lowering.table import TABLE_VERSION  # noqa: E402
 from fedp.training.configuration import Stage, TrainingConfig  # noqa: E402
 from fedp.training.data import NpzData  # noqa: E402
 from fedp.training.evaluation import evaluate_clients  # noqa: E402
@@ -155,6 +156,21 @@ def test_nothing_is_adapted_twice(tuned):
     )
     assert done == []
     assert [r for r in again.rows if r.policy.margin != 0.3] == found.rows
+
+
+def test_files_of_another_table_of_lowerings_are_not_taken(tuned):
+    (place,) = (tuned[0] / "tuning").glob("*/setting.json")
+    assert json.loads(place.read_text())["others"]["lowering"] == TABLE_VERSION
+
+
+def test_a_setting_that_cannot_be_written_is_one_line(tuned, tmp_path):
+    path = shutil.copytree(tuned[0], tmp_path / "run")
+    (place,) = (path / "tuning").glob("*/setting.json")
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(FedpError, match=r"setting\.json cannot be written") as caught:
+        tune(path, grid=GRID)
+    assert "\n" not in str(caught.value)
 
 
 KILLED = """
