@@ -18,7 +18,7 @@ from fedp.export.inference_graph import Answer
 from fedp.export.losses import loss_for
 from fedp.export.skeleton import NoSkeletonError, make_skeleton, skeleton_entry
 from fedp.export.trainable import parts_of
-from fedp.training.models import ends_in_softmax
+from fedp.training.endings import ends_in_softmax
 
 layers = tf.keras.layers
 
