@@ -67,6 +67,15 @@ def test_choice_of_nothing_names_the_layers(choice):
         parts_of(network(), choice)
 
 
+@pytest.mark.parametrize("choice", ["all", "head", "last:2"])
+def test_a_model_in_which_nothing_is_trainable_is_refused(choice):
+    still, empty = network(), tf.keras.Sequential([layers.Input((3,)), layers.ReLU()])
+    still.trainable = False
+    for model in (still, empty):
+        with pytest.raises(ExportError, match="nothing trains.*trainable=True"):
+            parts_of(model, choice)
+
+
 def test_features_and_rest_are_the_model():
     model = network()
     x = np.random.default_rng(0).random((7, 12), dtype=np.float32)
