@@ -20,6 +20,7 @@ from fedp.device_runtime.loaded_interpreter import one_line
 from fedp.device_runtime.skeleton import Skeleton
 from fedp.export.cutting import (
     Probed,
+    halves_of,
     initial_buffers,
     probe_graph,
     shared_with,
@@ -111,7 +112,10 @@ def _skeleton(
 ) -> Skeleton:
     cuts = sorted([*probed.cuts, *shared_with(artifact, probed)])
     rest = without(probed.file, cuts)
-    return Skeleton(len(probed.file), weights, initial, tuple(cuts), rest)
+    halves = sorted(halves_of(artifact) & {cut.source for cut in cuts})
+    return Skeleton(
+        len(probed.file), weights, initial, tuple(halves), tuple(cuts), rest
+    )
 
 
 def _check(model: tf.keras.Model, answer: Answer, baked: bytes) -> None:
