@@ -224,6 +224,17 @@ def test_a_loop_beside_a_layer_that_cannot_be_copied(other_file: bytes) -> None:
         make_skeleton(parts_of(model), tf.nn.softmax, other_file)
 
 
+def test_large_numbers_of_a_regression_may_differ_by_their_rounding(
+    other_file: bytes,
+) -> None:
+    model = sequential(layers.Input((500,)), layers.Dense(300, "tanh"), layers.Dense(2))
+    model.layers[-1].kernel.assign(1000 * model.layers[-1].kernel)
+    skeleton = Skeleton.unpack(make_skeleton(parts_of(model), tf.identity, other_file))
+    baked = bake(other_file, skeleton, blob(model.trainable_variables))
+    x = inputs(model, 7)
+    np.testing.assert_allclose(InferenceModel(baked).infer(x), model(x), rtol=1e-3)
+
+
 def test_making_one_leaves_the_model_alone(other_file: bytes) -> None:
     model = MODELS["lstm"]()
     before = blob(model.variables)
