@@ -33,6 +33,7 @@ from fedp.export.inference_graph import (
     unrolled,
 )
 from fedp.export.losses import Loss
+from fedp.export.token_count import token_count
 from fedp.export.trainable import Parts
 
 # Of a probability, or of the largest number; a misplaced weight costs far more.
@@ -142,10 +143,10 @@ def _check(model: tf.keras.Model, answer: Answer, baked: bytes) -> None:
 
 
 def _examples(model: tf.keras.Model) -> np.ndarray:
-    """Inputs in 0..1, or tokens 0 and 1."""
+    """Inputs in 0..1, or any of the tokens."""
     spec, random = model.inputs[0], np.random.default_rng(0)
     shape = (3, *spec.shape[1:])
     x = random.random(shape)
     if spec.dtype.is_integer:
-        x = random.integers(0, 2, shape)
+        x = random.integers(0, token_count(model) or 2, shape)
     return np.asarray(x, spec.dtype.as_numpy_dtype)
