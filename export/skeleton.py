@@ -146,7 +146,7 @@ def _examples(model: tf.keras.Model) -> np.ndarray:
     """Inputs in 0..1, or any of the tokens."""
     spec, random = model.inputs[0], np.random.default_rng(0)
     shape = (3, *spec.shape[1:])
-    x = random.random(shape)
+    x: np.ndarray = random.random(shape)
     if spec.dtype.is_integer:
         x = random.integers(0, token_count(model) or 2, shape)
     return np.asarray(x, spec.dtype.as_numpy_dtype)

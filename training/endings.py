@@ -128,7 +128,7 @@ def _output(model: tf.keras.Model) -> np.ndarray | None:
     spec = model.inputs[0]
     shape = (_EXAMPLES, *(n or 3 for n in spec.shape[1:]))
     random = np.random.default_rng(0)
-    x = random.random(shape)
+    x: np.ndarray = random.random(shape)
     if spec.dtype.is_integer:
         x = random.integers(0, 2, shape)  # The tokens that any model knows.
     x = x.astype(spec.dtype.as_numpy_dtype)
