@@ -27,7 +27,8 @@ from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.weights import to_blob
 from fedp.export.conversion import quiet
 from fedp.export.exporter import export_model
-from fedp.training.models import build_model, ends_in_softmax
+from fedp.training.endings import ends_in_softmax
+from fedp.training.models import build_model
 
 Predict = Callable[[np.ndarray], np.ndarray]
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fedp.device_runtime.skeleton import LIVE, NUMBER, Cut, Skeleton, inconsistent
+from fedp.device_runtime.skeleton import (
+    HALF,
+    LIVE,
+    NUMBER,
+    Cut,
+    Skeleton,
+    inconsistent,
+    widened,
+)
 from fedp.device_runtime.tflite_buffers import BufferReader
 
 # A baked file's only signature: stock apps then need not name it.
@@ -41,7 +49,7 @@ def bake(artifact: bytes, skeleton: Skeleton, weights: bytes) -> bytes:
     """
     if len(weights) != skeleton.weights:
         raise inconsistent(f"{len(weights)} bytes of weights for {skeleton.weights}")
-    filled = _filled(artifact, skeleton.cuts, weights)
+    filled = _filled(artifact, skeleton, weights)
     try:
         baked = b"".join(_interleaved(skeleton.rest, skeleton.cuts, filled))
     except (ValueError, OverflowError) as error:
@@ -52,17 +60,18 @@ def bake(artifact: bytes, skeleton: Skeleton, weights: bytes) -> bytes:
 
 
 def _filled(
-    artifact: bytes, cuts: Sequence[Cut], weights: bytes
+    artifact: bytes, skeleton: Skeleton, weights: bytes
 ) -> Iterator[np.ndarray]:
     buffers = BufferReader(artifact)
     live = np.frombuffer(weights, NUMBER, len(weights) // NUMBER.itemsize)
-    for cut in cuts:
+    for cut in skeleton.cuts:
         if cut.source == LIVE:
             yield cut.fill(live)
             continue
+        kind = HALF if cut.source in skeleton.halves else NUMBER
         begin, end = buffers.range(cut.source)
-        count = (end - begin) // NUMBER.itemsize
-        yield cut.fill(np.frombuffer(artifact, NUMBER, count, begin))
+        numbers = np.frombuffer(artifact, kind, (end - begin) // kind.itemsize, begin)
+        yield cut.fill(widened(numbers) if kind is HALF else numbers)
 
 
 def _interleaved(

@@ -122,7 +122,8 @@ class Manifest:
         classes: label of each class, or name of each output of a regression; C.
         weights: the trainable tensors, in the order of `save`.
         input_dtype: of `x`: "float32", or "int32" for tokens.
-        tokens: how many tokens there are, 0..tokens-1; 0 where `x` is no tokens.
+        tokens: how many tokens there are, 0..tokens-1; 0 where `x` is no tokens, or
+            where any number from 0 is one.
         labels: loss and labels.
         fixed_batch: every signature takes exactly B examples.
         frozen: Keras names of the weights that stay as they are.

@@ -11,6 +11,8 @@ import numpy as np
 from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import DataError
 
+_TOKENS = 2**31  # those from 0 that int32 holds
+
 
 def examples_for(
     x: np.ndarray, y: np.ndarray, manifest: Manifest
@@ -77,6 +79,11 @@ def as_model_input(x: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
 def as_tokens(x: np.ndarray, input_shape: tuple[int, ...], tokens: int) -> np.ndarray:
     """Brings tokens to int32 [n, *input_shape] and checks that each is known.
 
+    Args:
+        x: any integers.
+        input_shape: of an example.
+        tokens: how many there are; 0 for as many as int32 holds.
+
     Raises:
         DataError: another shape or dtype, or a token out of range.
     """
@@ -84,11 +91,12 @@ def as_tokens(x: np.ndarray, input_shape: tuple[int, ...], tokens: int) -> np.nd
     if x.dtype.kind not in "iu":
         raise DataError(f"x has dtype {x.dtype}; tokens are integers: convert them")
     x = _shaped(x, input_shape)
-    wrong = (x < 0) | (x >= tokens)
+    last = (tokens or _TOKENS) - 1
+    wrong = (x < 0) | (x > last)
     if wrong.any():
         raise DataError(
             f"token {x[wrong][0]} of example {int(np.argwhere(wrong)[0][0])} is out of "
-            f"range; allowed are 0..{tokens - 1}"
+            f"range; allowed are 0..{last}"
         )
     return x.astype(np.int32)
 

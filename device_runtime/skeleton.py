@@ -10,6 +10,8 @@ and the header has
     size     of the baked file, in bytes
     weights  size of the live weights, in bytes
     initial  numbers of the artifact's buffers that hold the initial weights, or null
+    halves   numbers of the artifact's buffers that hold float16, which cuts take as
+             float32; may be left out
     cuts     [at, source, offset, shape, strides] each, by rising `at`
 
 A cut is filled with numbers of 4 bytes: `source` is -1 for the live weights (raw
@@ -34,6 +36,7 @@ from fedp.device_runtime.tflite_buffers import BufferReader
 SKELETON_VERSION = 1
 LIVE = -1  # A cut's source: the live weights.
 NUMBER = np.dtype("<u4")  # Only copied, whatever it stands for.
+HALF = np.dtype("<f2")
 
 
 class Cut(NamedTuple):
@@ -87,6 +90,8 @@ class Skeleton(NamedTuple):
         weights: size of the live weights, in bytes.
         initial: numbers of the artifact's buffers that, joined, are the initial
             weights; None if it does not hold them in that form.
+        halves: numbers of the artifact's buffers that hold float16, which cuts take
+            as float32.
         cuts: what is missing, by rising position.
         rest: what is left of the file.
     """
@@ -94,6 +99,7 @@ class Skeleton(NamedTuple):
     size: int
     weights: int
     initial: tuple[int, ...] | None
+    halves: tuple[int, ...]
     cuts: tuple[Cut, ...]
     rest: bytes
 
@@ -121,6 +127,7 @@ class Skeleton(NamedTuple):
                 int(header["size"]),
                 int(header["weights"]),
                 None if initial is None else tuple(map(int, initial)),
+                tuple(map(int, header.get("halves", ()))),
                 tuple(
                     Cut(
                         int(at),
@@ -153,6 +160,12 @@ def read_skeleton(artifact: bytes) -> Skeleton | None:
     """
     place = BufferReader(artifact).metadata(SKELETON_METADATA)
     return None if place is None else Skeleton.unpack(artifact[slice(*place)])
+
+
+def widened(halves: np.ndarray) -> np.ndarray:
+    """The float32 of the same values as these float16, as a cut takes them."""
+    with np.errstate(invalid="ignore"):  # NaN widens to NaN.
+        return halves.astype("<f4").view(NUMBER)
 
 
 def inconsistent(what: str) -> ArtifactError:

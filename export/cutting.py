@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fedp.device_runtime.errors import ExportError
-from fedp.device_runtime.skeleton import LIVE, Cut
+from fedp.device_runtime.skeleton import HALF, LIVE, Cut, widened
 from fedp.device_runtime.tflite_buffers import BufferReader
 from fedp.export import flatbuffer
 from fedp.export.inference_graph import InferenceGraph
@@ -74,8 +74,12 @@ def _probe(graph: InferenceGraph, opaque: Sequence[int]) -> Probed:
 
 
 def shared_with(artifact: bytes, probed: Probed) -> list[Cut]:
-    """Cuts for constants that the artifact has too, be it with their axes permuted."""
-    places, buffers = _contents(artifact), BufferReader(probed.file)
+    """Cuts for constants that the artifact has too.
+
+    Be it with their axes permuted, or as float16, see `halves_of`.
+    """
+    places = _widened(artifact) | _contents(artifact)
+    buffers = BufferReader(probed.file)
     taken = {cut.at for cut in probed.cuts}
     cuts = []
     for constant in flatbuffer.constants(probed.file):
@@ -101,6 +105,21 @@ def _contents(artifact: bytes) -> dict[bytes, int]:
     """Numbers of the artifact's buffers by their bytes."""
     buffers = BufferReader(artifact)
     return {artifact[slice(*buffers.range(n))]: n for n in range(len(buffers))}
+
+
+def halves_of(artifact: bytes) -> frozenset[int]:
+    """Numbers of the artifact's buffers that hold float16."""
+    constants = flatbuffer.constants(artifact)
+    return frozenset(c.buffer for c in constants if c.is_float16)
+
+
+def _widened(artifact: bytes) -> dict[bytes, int]:
+    """Numbers of the artifact's float16 buffers by their bytes as float32."""
+    return {
+        widened(np.frombuffer(constant.data, HALF)).tobytes(): constant.buffer
+        for constant in flatbuffer.constants(artifact)
+        if constant.is_float16
+    }
 
 
 def initial_buffers(

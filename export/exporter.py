@@ -29,7 +29,9 @@ from fedp.export.refusals import check_model
 from fedp.export.rounding import rounded
 from fedp.export.signatures import ArtifactModule, weight_specs
 from fedp.export.skeleton import skeleton_entry
+from fedp.export.token_count import token_count
 from fedp.export.trainable import Parts, parts_of
+from fedp.training.models import takes_tokens
 
 # A training graph in one piece takes 8 ms where one that is not delegated takes 176.
 _FEW_PARTITIONS = 16
@@ -198,16 +200,10 @@ def _notes(model: tf.keras.Model, content: bytes) -> Iterator[str]:
 def _of_model(parts: Parts) -> dict[str, Any]:
     """Manifest fields that say what the model takes, and what of it is frozen."""
     model = parts.model
-    tokens = model.inputs[0].dtype.is_integer
-    embeddings = [
-        layer.input_dim
-        for layer in model.submodules
-        if isinstance(layer, tf.keras.layers.Embedding)
-    ]
     return {
         "input_shape": tuple(model.input_shape[1:]),
-        "input_dtype": "int32" if tokens else "float32",
-        "tokens": min(embeddings, default=2) if tokens else 0,
+        "input_dtype": "int32" if takes_tokens(model) else "float32",
+        "tokens": token_count(model),
         "frozen": tuple(v.name for v in parts.frozen),
         "features_shape": parts.features_shape,
     }

@@ -68,12 +68,14 @@ class Constant(NamedTuple):
         buffer: its number in the file.
         shape: of the tensor.
         is_float32: whether those are its numbers.
+        is_float16: likewise.
         data: its bytes.
     """
 
     buffer: int
     shape: tuple[int, ...]
     is_float32: bool
+    is_float16: bool
     data: bytes
 
 
@@ -86,9 +88,12 @@ def constants(content: bytes) -> list[Constant]:
         if number in found or data is None or not len(data):
             continue
         shape = () if tensor.shape is None else tuple(map(int, tensor.shape))
-        is_float32 = tensor.type == schema.TensorType.FLOAT32
+        single, half = (
+            tensor.type == kind
+            for kind in (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+        )
         data = _bytes(model.buffers[number])
-        found[number] = Constant(number, shape, is_float32, data)
+        found[number] = Constant(number, shape, single, half, data)
     return [found[number] for number in sorted(found)]
 
 

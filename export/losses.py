@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from fedp.device_runtime import contract
 from fedp.device_runtime.errors import ExportError
-from fedp.training.models import accuracy_fn, ends_in_softmax, loss_fn
+from fedp.training.endings import ends_in_sigmoid, ends_in_softmax
+from fedp.training.models import accuracy_fn, loss_fn
 
 # (y, output) -> float32 [n].
 OfExample = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -112,11 +113,3 @@ def _squared(model: tf.keras.Model, shape: tuple[int, ...]) -> Loss:
 
     labels = contract.Labels(contract.SQUARED, shape)
     return Loss(labels, shape[-1], of_example, correct, tf.identity)
-
-
-def ends_in_sigmoid(model: tf.keras.Model) -> bool:
-    """Whether the model gives a probability instead of a logit."""
-    layer = model
-    while isinstance(layer, tf.keras.Model):
-        layer = layer.outputs[0].node.layer
-    return getattr(layer, "activation", None) is tf.keras.activations.sigmoid

@@ -150,7 +150,8 @@ def random_batches(manifest: Manifest, steps: int, seed: int) -> list[Batch]:
     for step in range(steps):
         shape = (size, *manifest.input_shape)
         if manifest.input_dtype == "int32":
-            x = random.integers(0, max(manifest.tokens, 1), shape).astype(np.int32)
+            # Where nothing limits tokens, 0 and 1 are those that any model knows.
+            x = random.integers(0, manifest.tokens or 2, shape).astype(np.int32)
         else:
             x = random.integers(0, 256, shape).astype(np.float32) / np.float32(256)
             x = np.where(x < 0.5, np.float32(0), x)

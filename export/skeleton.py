@@ -20,6 +20,7 @@ from fedp.device_runtime.loaded_interpreter import one_line
 from fedp.device_runtime.skeleton import Skeleton
 from fedp.export.cutting import (
     Probed,
+    halves_of,
     initial_buffers,
     probe_graph,
     shared_with,
@@ -32,9 +33,11 @@ from fedp.export.inference_graph import (
     unrolled,
 )
 from fedp.export.losses import Loss
+from fedp.export.token_count import token_count
 from fedp.export.trainable import Parts
 
-_TOLERANCE = 1e-4  # of a probability; a misplaced weight costs far more
+# Of a probability, or of the largest number; a misplaced weight costs far more.
+_TOLERANCE = 1e-4
 
 
 class NoSkeletonError(ExportError):
@@ -111,7 +114,10 @@ def _skeleton(
 ) -> Skeleton:
     cuts = sorted([*probed.cuts, *shared_with(artifact, probed)])
     rest = without(probed.file, cuts)
-    return Skeleton(len(probed.file), weights, initial, tuple(cuts), rest)
+    halves = sorted(halves_of(artifact) & {cut.source for cut in cuts})
+    return Skeleton(
+        len(probed.file), weights, initial, tuple(halves), tuple(cuts), rest
+    )
 
 
 def _check(model: tf.keras.Model, answer: Answer, baked: bytes) -> None:
@@ -120,15 +126,9 @@ def _check(model: tf.keras.Model, answer: Answer, baked: bytes) -> None:
     Raises:
         NoSkeletonError: they differ.
     """
-    spec, random = model.inputs[0], np.random.default_rng(0)
-    shape = (3, *spec.shape[1:])
-    inputs = (
-        random.integers(0, 2, shape)
-        if spec.dtype.is_integer
-        else (random.random(shape))
-    )
-    x = inputs.astype(spec.dtype.as_numpy_dtype)
+    x = _examples(model)
     expected = np.asarray(answer(model(x, training=False)))
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))
     for kind in available_interpreters():
         try:
             found = InferenceModel(baked, kind).infer(x)
@@ -138,5 +138,15 @@ def _check(model: tf.keras.Model, answer: Answer, baked: bytes) -> None:
         if found.shape != expected.shape:
             raise NoSkeletonError(f"a shape of {found.shape} is wrong on {kind}")
         worst = float(np.abs(found - expected).max())
-        if not worst <= _TOLERANCE:
+        if not worst <= allowed:
             raise NoSkeletonError(f"it differs from Keras by {worst:.1e} on {kind}")
+
+
+def _examples(model: tf.keras.Model) -> np.ndarray:
+    """Inputs in 0..1, or any of the tokens."""
+    spec, random = model.inputs[0], np.random.default_rng(0)
+    shape = (3, *spec.shape[1:])
+    x: np.ndarray = random.random(shape)
+    if spec.dtype.is_integer:
+        x = random.integers(0, token_count(model) or 2, shape)
+    return np.asarray(x, spec.dtype.as_numpy_dtype)

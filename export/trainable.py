@@ -112,9 +112,19 @@ def parts_of(model: tf.keras.Model, choice: str = "all") -> Parts:
             them; or a pattern of layer names, such as "dense*" or "block?/conv".
 
     Raises:
-        ExportError: nothing matches.
+        ExportError: nothing matches, or nothing is trainable.
     """
-    weighted = [(name, layer) for name, layer in _named_layers(model) if _own(layer)]
+    free = {id(v) for v in model.trainable_variables}
+    weighted = [
+        (name, layer)
+        for name, layer in _named_layers(model)
+        if any(id(v) in free for v in _own(layer))
+    ]
+    if not weighted:
+        raise ExportError(
+            f"nothing trains: model {model.name!r} has no layer with weights that are "
+            "trainable: set trainable=True on the layers that devices are to change"
+        )
     chosen = _chosen(choice, [name for name, _ in weighted])
     wanted = {id(v) for name, layer in weighted if name in chosen for v in _own(layer)}
     trained = tuple(v for v in model.trainable_variables if id(v) in wanted)

@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from fedp.device_runtime.errors import FedpError
+from fedp.training.endings import ends_in_softmax
 
 # Of (input_shape, classes), or (input_shape, classes, label_shape).
 Builder = Callable[..., tf.keras.Model]
@@ -155,18 +156,6 @@ def build_model(
 def takes_tokens(model: tf.keras.Model) -> bool:
     """Whether the model's inputs are integers, which nothing may scale."""
     return bool(model.inputs[0].dtype.is_integer)
-
-
-def ends_in_softmax(model: tf.keras.Model) -> bool:
-    """Whether the model gives probabilities instead of logits."""
-    layer = model
-    while isinstance(layer, tf.keras.Model):
-        layer = layer.outputs[0].node.layer
-    softmax = tf.keras.activations.softmax
-    return (
-        isinstance(layer, tf.keras.layers.Softmax)
-        or getattr(layer, "activation", None) is softmax
-    )
 
 
 def loss_fn(model: tf.keras.Model) -> ExampleLoss:

@@ -60,7 +60,8 @@ def rewrite(
         function: a ConcreteFunction; captured tensors that are no variables are
             taken as constants.
         inputs: one tensor for each of its inputs, in order.
-        variables: value to use for each captured variable, by `id` of its handle.
+        variables: value to use for each captured variable, by `id` of its handle;
+            eager ones become constants.
         table: lowerings by op type.
         strict: refuse an op that is neither in `table` nor builtin.
 
@@ -76,12 +77,17 @@ def rewrite(
         values[id(internal)] = given
     for external, internal in graph.captures:
         if id(external) in variables:
-            values[id(internal)] = variables[id(external)]
+            values[id(internal)] = _in_graph(variables[id(external)])
         elif external.dtype != tf.resource:
             values[id(internal)] = tf.constant(external.numpy())
     scope = Scope({})
     outputs = _Rewriter(values, table, strict, scope).outputs(graph.outputs)
     return [nhwc(value, scope) for value in outputs]
+
+
+def _in_graph(value: Any) -> Any:
+    # Lowerings look at the op that made a value, which eager ones do not have.
+    return tf.constant(value.numpy()) if hasattr(value, "numpy") else value
 
 
 class _Rewriter:

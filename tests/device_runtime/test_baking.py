@@ -157,13 +157,30 @@ def test_cuts_beyond_their_source(cut: Cut) -> None:
 def test_pieces_are_joined_in_order(mlp_artifact: pathlib.Path) -> None:
     _, content = read_artifact(mlp_artifact)
     cuts = (Cut(8, LIVE, 1, (2,), (1,)), Cut(20, LIVE, 0, (1,), (1,)))
-    skeleton = Skeleton(len(FILE) + 12, SOURCE.nbytes, None, cuts, FILE)
+    skeleton = Skeleton(len(FILE) + 12, SOURCE.nbytes, None, (), cuts, FILE)
     assert Skeleton.unpack(skeleton.pack()) == skeleton
     baked = bake(content, skeleton, SOURCE.tobytes())
     numbers = SOURCE.tobytes()
     assert baked == FILE[:8] + numbers[4:12] + FILE[8:12] + numbers[:4] + FILE[12:]
     with pytest.raises(ArtifactError, match="92 bytes of weights for 96"):
         bake(content, skeleton, SOURCE[1:].tobytes())
+
+
+def test_halves_are_widened_and_not_read_beyond(mlp_artifact: pathlib.Path) -> None:
+    _, content = read_artifact(mlp_artifact)
+    buffers = BufferReader(content)
+    begin, end = max(map(buffers.range, range(len(buffers))), key=lambda r: r[1] - r[0])
+    number = [buffers.range(n)[0] for n in range(len(buffers))].index(begin)
+    halves = np.frombuffer(content[begin:end], "<f2")
+    for last, fits in ((len(halves) - 1, True), (len(halves), False)):
+        cut = Cut(8, number, last, (), ())
+        skeleton = Skeleton(len(FILE) + 4, 0, None, (number,), (cut,), FILE)
+        if fits:
+            expected = halves[-1:].astype("<f4").tobytes()
+            assert bake(content, skeleton, b"")[8:12] == expected
+        else:
+            with pytest.raises(ArtifactError, match="inconsistent"):
+                bake(content, skeleton, b"")
 
 
 @pytest.mark.parametrize("content", [b"", b"\5\0\0\0{}", b"\2\0\0\0{}", b"\2\0\0\0[]"])
@@ -187,6 +204,7 @@ cuts = st.builds(
 @given(
     size=st.integers(0, 200),
     initial=st.none() | st.lists(small, max_size=3).map(tuple),
+    halves=st.lists(small, max_size=3).map(tuple),
     cuts=st.lists(cuts, max_size=3).map(tuple),
     garbage=st.binary(max_size=4),
 )
@@ -194,11 +212,12 @@ def test_any_skeleton_is_baked_or_an_artifact_error(
     mlp_artifact: pathlib.Path,
     size: int,
     initial: tuple[int, ...] | None,
+    halves: tuple[int, ...],
     cuts: tuple[Cut, ...],
     garbage: bytes,
 ) -> None:
     content = mlp_artifact.read_bytes()
-    packed = Skeleton(size, SOURCE.nbytes, initial, cuts, FILE).pack() + garbage
+    packed = Skeleton(size, SOURCE.nbytes, initial, halves, cuts, FILE).pack() + garbage
     for changed in (packed, packed[: len(packed) // 2], garbage + packed):
         try:
             skeleton = Skeleton.unpack(changed)

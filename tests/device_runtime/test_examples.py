@@ -12,6 +12,7 @@ from fedp.device_runtime.errors import DataError
 from fedp.device_runtime.examples import (
     as_labels,
     as_model_input,
+    as_tokens,
     examples_for,
     read_arrays,
 )
@@ -187,6 +188,13 @@ def test_tokens_and_a_label_each_of_which_some_are_none() -> None:
 def test_bad_sequences(x: list, y: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         examples_for(np.array(x), np.array(y), TEXT)
+
+
+def test_tokens_without_a_limit() -> None:
+    assert as_tokens(np.array([[2**31 - 1]]), (1,), 0).tolist() == [[2**31 - 1]]
+    for token in (-1, 2**31):
+        with pytest.raises(DataError, match=r"allowed are 0\.\.2147483647"):
+            as_tokens(np.array([[token]]), (1,), 0)
 
 
 NUMBERS = Manifest("mlp", (2,), 20, ("a",), (), labels=Labels(SQUARED, (1,)))

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fedp.device_runtime.baking import bake
+from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import ExportError
+from fedp.device_runtime.inference_model import InferenceModel
+from fedp.device_runtime.interpreter import available_interpreters
 from fedp.device_runtime.session import Session
+from fedp.device_runtime.skeleton import read_skeleton
 from fedp.export.exporter import Target, export_model
 from fedp.training.models import build_model
 
@@ -37,6 +42,22 @@ def test_float16_halves_the_file_and_keeps_the_rounded_weights(kind):
     for found, value in zip(session.save().values(), exact, strict=True):
         assert (found == value.astype(np.float16).astype(np.float32)).all()
     assert all((v.numpy() == e).all() for v, e in zip(model.variables, exact))
+
+
+def test_float16_halves_what_stays_too():
+    model = build_model("mlp", (28, 28, 1), 62, seed=0)
+    policy = Policy(trainable="head")
+    whole = export(model, policy=policy)
+    half = export(model, policy=policy, initial_weights="float16")
+    assert len(half.content) < 0.53 * len(whole.content)
+    skeleton = read_skeleton(half.content)
+    weights = [v.numpy().astype(np.float16) for v in model.layers[-1].weights]
+    blob = b"".join(w.astype(np.float32).tobytes() for w in weights)
+    x = np.random.default_rng(0).random((20, 28, 28, 1), dtype=np.float32)
+    for kind in available_interpreters():
+        served = InferenceModel(bake(half.content, skeleton, blob), kind)
+        expected = Session.open(half.manifest, half.content, kind).infer(x)
+        np.testing.assert_allclose(served.infer(x), expected, atol=1e-6)
 
 
 def test_weights_beyond_float16_are_refused():

@@ -161,6 +161,15 @@ def test_infer_gives_probabilities_for_any_batch(last, kind):
         np.testing.assert_allclose(session.infer(x), expected, atol=1e-6)
 
 
+def test_probabilities_are_left_as_they_are_behind_any_name():
+    tf.keras.utils.set_random_seed(0)
+    pooled = [layers.Conv2D(3, 3, activation=tf.nn.softmax), layers.GlobalAvgPool2D()]
+    model = tf.keras.Sequential([layers.Input((6, 6, 1)), *pooled])
+    x = np.random.default_rng(0).random((7, 6, 6, 1), dtype=np.float32)
+    found = open_session(export(model)).infer(x)
+    np.testing.assert_allclose(found, model(x), atol=1e-6)
+
+
 def test_reset_and_restore_bring_weights_back():
     session = open_session(export(small(layers.Conv2D(3, 3, activation="tanh"))))
     initial = session.save()

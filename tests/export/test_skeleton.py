@@ -14,11 +14,12 @@ from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.interpreter import available_interpreters
 from fedp.device_runtime.skeleton import LIVE, Skeleton, read_skeleton
 from fedp.export import flatbuffer
+from fedp.export import skeleton as skeletons
 from fedp.export.inference_graph import Answer
 from fedp.export.losses import loss_for
 from fedp.export.skeleton import NoSkeletonError, make_skeleton, skeleton_entry
 from fedp.export.trainable import parts_of
-from fedp.training.models import ends_in_softmax
+from fedp.training.endings import ends_in_softmax
 
 layers = tf.keras.layers
 
@@ -221,6 +222,40 @@ def test_a_loop_beside_a_layer_that_cannot_be_copied(other_file: bytes) -> None:
 
     model = sequential(layers.Input((6, 3)), layers.GRU(4), Scale(np.ones(4)))
     with pytest.raises(NoSkeletonError, match="its loops stay"):
+        make_skeleton(parts_of(model), tf.nn.softmax, other_file)
+
+
+def test_large_numbers_of_a_regression_may_differ_by_their_rounding(
+    other_file: bytes,
+) -> None:
+    model = sequential(layers.Input((500,)), layers.Dense(300, "tanh"), layers.Dense(2))
+    model.layers[-1].kernel.assign(1000 * model.layers[-1].kernel)
+    skeleton = Skeleton.unpack(make_skeleton(parts_of(model), tf.identity, other_file))
+    baked = bake(other_file, skeleton, blob(model.trainable_variables))
+    x = inputs(model, 7)
+    np.testing.assert_allclose(InferenceModel(baked).infer(x), model(x), rtol=1e-3)
+
+
+def test_a_skeleton_is_compared_on_every_token(
+    other_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table whose rows from the third on were mixed up would not pass."""
+    model = sequential(
+        layers.Input((40,), dtype="int32"),
+        layers.Embedding(9, 4),
+        layers.Flatten(),
+        layers.Dense(3),
+    )
+    right = skeletons.bake
+
+    def mixed(artifact: bytes, skeleton: Skeleton, weights: bytes) -> bytes:
+        table = np.frombuffer(weights[: 4 * 9 * 4], np.float32).reshape(9, 4)
+        swapped = np.concatenate([table[:2], table[:1:-1]]).tobytes()
+        return right(artifact, skeleton, swapped + weights[len(swapped) :])
+
+    make_skeleton(parts_of(model), tf.nn.softmax, other_file)
+    monkeypatch.setattr(skeletons, "bake", mixed)
+    with pytest.raises(NoSkeletonError, match="differs from Keras"):
         make_skeleton(parts_of(model), tf.nn.softmax, other_file)
 
 

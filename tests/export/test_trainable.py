@@ -67,6 +67,15 @@ def test_choice_of_nothing_names_the_layers(choice):
         parts_of(network(), choice)
 
 
+@pytest.mark.parametrize("choice", ["all", "head", "last:2"])
+def test_a_model_in_which_nothing_is_trainable_is_refused(choice):
+    still, empty = network(), tf.keras.Sequential([layers.Input((3,)), layers.ReLU()])
+    still.trainable = False
+    for model in (still, empty):
+        with pytest.raises(ExportError, match="nothing trains.*trainable=True"):
+            parts_of(model, choice)
+
+
 def test_features_and_rest_are_the_model():
     model = network()
     x = np.random.default_rng(0).random((7, 12), dtype=np.float32)
@@ -183,3 +192,34 @@ def test_frozen_weights_are_stored_once():
     )
     weights = 4 * model.count_params()
     assert len(export(model, "head").content) < 1.03 * weights + 60_000
+
+
+AFTER = {
+    "Conv2D": lambda: [layers.Conv2D(3, 3, name="z")],
+    "Conv2DTranspose": lambda: [layers.Conv2DTranspose(3, 3, strides=2, name="z")],
+    "DepthwiseConv2D": lambda: [layers.DepthwiseConv2D(3, name="z")],
+    "SeparableConv2D": lambda: [layers.SeparableConv2D(3, 3, name="z")],
+    "BatchNormalization": lambda: [layers.BatchNormalization(name="z")],
+    "LayerNormalization": lambda: [layers.LayerNormalization(name="z")],
+    "Dense": lambda: [layers.Flatten(), layers.Dense(7, name="z")],
+}
+
+
+def convolution_before(*after: layers.Layer) -> tf.keras.Model:
+    tf.keras.utils.set_random_seed(0)
+    conv = layers.Conv2D(4, 3, activation="relu", name="conv")
+    head = [layers.Flatten(), layers.Dense(3, name="head")]
+    return tf.keras.Sequential([layers.Input((8, 8, 2)), conv, *after, *head])
+
+
+@pytest.mark.parametrize("kind", AFTER)
+def test_a_convolution_trains_before_a_frozen_layer(kind):
+    done = export(convolution_before(*AFTER[kind]()), "conv")
+    assert [w.layer for w in done.manifest.weights] == ["conv/kernel:0", "conv/bias:0"]
+    assert done.manifest.parity  # of every interpreter, or the export fails
+
+
+def test_all_trains_around_a_layer_that_does_not():
+    model = convolution_before(layers.BatchNormalization(name="z"))
+    model.get_layer("z").trainable = False
+    assert "z/gamma:0" in export(model, "all").manifest.frozen
