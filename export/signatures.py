@@ -151,6 +151,14 @@ class ArtifactModule(tf.Module):
             answer_graph(parts, loss, batch),
             features_graph(parts, batch) if parts.cut else None,
         )
+        # Of constants the converter stores whatever lowerings make of them, too.
+        behind = [v for v in parts.frozen if self._is_behind(v)]
+        self.still = [
+            tf.Variable(v.numpy(), trainable=False, name=f"f{i}")
+            for i, v in enumerate(behind)
+        ]
+        self._behind = [id(v.handle) for v in behind]
+        self._still = [v.numpy() for v in behind]
 
     def signatures(self) -> dict[str, Any]:
         """The concrete functions by signature name."""
@@ -217,6 +225,8 @@ class ArtifactModule(tf.Module):
 
     def reset(self, unused: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes the initial weights the live ones."""
+        # The converter takes variables for constants that no signature assigns.
+        _assign(self.still, [tf.constant(value) for value in self._still])
         return self._start([tf.constant(value) for value in self._initial])
 
     def restore_slots(self, **slots: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -235,6 +245,13 @@ class ArtifactModule(tf.Module):
             self._graphs.features, [x], self._frozen, table={}, strict=False
         )[0]
 
+    def _is_behind(self, variable: tf.Variable) -> bool:
+        """Whether what trains, or comes after it, reads a kernel that stays."""
+        graphs = (self._graphs.train, self._graphs.evaluate, self._graphs.answer)
+        read = {id(outer) for g in graphs for outer, _ in g.graph.captures}
+        kernel = variable.shape.rank > 1 and variable.dtype == tf.float32
+        return bool(kernel) and id(variable.handle) in read
+
     def _values(
         self, values: Sequence[tf.Tensor] | None = None
     ) -> Mapping[int, tf.Tensor]:
@@ -244,7 +261,8 @@ class ArtifactModule(tf.Module):
             id(variable.handle): value
             for variable, value in zip(self._parts.trained, values, strict=True)
         }
-        return named | self._frozen
+        still = dict(zip(self._behind, map(tf.identity, self.still), strict=True))
+        return named | self._frozen | still
 
 
 def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:

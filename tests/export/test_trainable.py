@@ -12,6 +12,7 @@ from fedp.device_runtime.errors import ExportError
 from fedp.device_runtime.loaded_interpreter import LoadedInterpreter
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
+from fedp.export import flatbuffer
 from fedp.export.exporter import Target, export_model, write_artifact
 from fedp.export.trainable import parts_of
 
@@ -192,6 +193,45 @@ def test_frozen_weights_are_stored_once():
     )
     weights = 4 * model.count_params()
     assert len(export(model, "head").content) < 1.03 * weights + 60_000
+
+
+@pytest.mark.parametrize("initial_weights", ["float32", "float16"])
+def test_a_frozen_weight_behind_a_trained_one_is_stored_once(initial_weights):
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            layers.Input((64,)),
+            layers.Dense(128, activation="relu", name="c"),
+            layers.Dense(256, activation="relu", name="z"),
+            layers.Dense(3, name="cd"),
+        ]
+    )
+    done = export(model, "c*", initial_weights=initial_weights)
+    weights = (4 if initial_weights == "float32" else 2) * model.count_params()
+    assert len(done.content) < weights + 40_000
+    sizes = [len(c.data) for c in flatbuffer.constants(done.content)]
+    assert sizes.count(max(sizes)) == 1
+    x = np.random.default_rng(0).random((5, 64), dtype=np.float32)
+    for kind in KINDS:
+        found = Session.open(done.manifest, done.content, kind).infer(x)
+        np.testing.assert_allclose(found, tf.nn.softmax(model(x)), atol=1e-3)
+
+
+def test_a_frozen_convolution_behind_a_trained_one_is_stored_once():
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Conv2D(32, 3, activation="relu", name="conv"),
+            layers.Conv2D(32, 3, activation="relu", name="z"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, name="cd"),
+        ]
+    )
+    content = export(model, "c*").content
+    sizes = [len(c.data) for c in flatbuffer.constants(content)]
+    # 3 * 3 * 32 * 32 numbers, and no 16ths of what Winograd's algorithm makes of them
+    assert sorted(sizes)[-2:] == [4 * 3 * 3 * 3 * 32, 4 * 3 * 3 * 32 * 32]
 
 
 AFTER = {
