@@ -43,7 +43,7 @@ def artifact(work: Work) -> pathlib.Path:
             name=work.model,
             classes=[str(label) for label in range(layers.CLASSES)],
             target=Target(batch_size=work.y.shape[1]),
-            parity_steps=2,
+            parity_steps=6,
         )
         path.write_bytes(exported.content)
     return path
