@@ -17,8 +17,8 @@ quickstart: .venv/installed
 	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
 
 # Tests of processes, signals and crashes have the machine to themselves.
-ALONE = tests/device_runtime tests/examples tests/training/engines \
-  tests/test_end_to_end.py $(wildcard tests/training/test_*.py)
+ALONE = tests/device_runtime/test_crashes.py tests/examples tests/training/engines \
+  tests/training/test_kill.py tests/training/test_loop.py tests/test_end_to_end.py
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(ALONE)) tests

@@ -157,6 +157,7 @@ def pem_of(kind: str) -> bytes:
         (pem_of("private"), "a private key"),
         (pem_of("elliptic"), "kind EC"),
     ],
+    ids=["empty", "short", "cut", "private", "elliptic"],
 )
 def test_not_a_public_key(content, found, tmp_path):
     path = tmp_path / "key.pub"
