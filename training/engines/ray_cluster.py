@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import pathlib
 import signal
 import socket
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +22,8 @@ from fedp.training.engines.ray_local import ended_processes, machine_of_its_own
 from fedp.training.federated import FederatedProcess
 
 _CONNECT_SECONDS = 10
+# Ray gives its node 30 s, which a machine at the limit of its memory or disk may miss.
+_STARTS = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 # Of the workers; one thread an operator, since a worker has one core.
@@ -94,21 +99,43 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
     """Connects, and at the end disconnects, which ends a cluster started here."""
     import ray
 
-    with ended_processes(ray.shutdown):
-        try:
-            with _signal_handlers_kept():
-                ray.init(
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env={"env_vars": _WORKERS},
-                    **options,
-                )
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise FedpError(
-                f"the Ray cluster ({options['address']}) cannot be used from here: "
-                f"{' '.join(str(error).split())}"
-            ) from error
-        yield
+    of_its_own = options["address"] == "local"
+    for left in reversed(range(_STARTS if of_its_own else 1)):
+        with ended_processes(ray.shutdown):
+            try:
+                _connect(options)
+            # A node that does not start in time is a bare Exception.
+            except Exception as error:
+                _let_go(error)
+                if left:
+                    continue
+                where = "on this machine" if of_its_own else f"({options['address']})"
+                raise FedpError(
+                    f"the Ray cluster {where} cannot be used from here: "
+                    f"{' '.join(str(error).split())}"
+                ) from error
+            yield
+            return
+
+
+def _let_go(error: Exception) -> None:
+    """Of what a start that failed holds, or it warns of its processes much later."""
+    traceback.clear_frames(error.__traceback__)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def _connect(options: dict[str, Any]) -> None:
+    import ray
+
+    with _signal_handlers_kept():
+        ray.init(
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": _WORKERS},
+            **options,
+        )
 
 
 @contextlib.contextmanager
