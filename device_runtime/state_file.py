@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import fcntl
 import os
 import pathlib
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from fedp.device_runtime.errors import StateError
+from fedp.device_runtime.state_schema import (
+    SCHEMA_VERSION,
+    Content,
+    drop_tables_1,
+    make_tables,
+    salvage,
+    tables,
+    transaction,
+    version_of,
+)
 
 FILE = "state.sqlite"
 _MENDED = "state.sqlite.mended"
@@ -19,106 +26,36 @@ _DAMAGED = "state.sqlite.damaged"
 _JOURNAL = "-journal"
 _BLOCK = 1 << 20  # Bytes overwritten at once.
 
-SCHEMA_VERSION = 1
-
-_SCHEMA = {
-    "artifact": (
-        "CREATE TABLE artifact (sha256 TEXT NOT NULL, sha256_check TEXT NOT NULL, "
-        "damage TEXT NOT NULL)"
-    ),
-    "generations": (
-        "CREATE TABLE generations (id INTEGER PRIMARY KEY AUTOINCREMENT, "
-        "created TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL, "
-        "evidence TEXT NOT NULL, weights BLOB, sha256 TEXT NOT NULL)"
-    ),
-}
-
-
-class Row(NamedTuple):
-    """One generation as it is stored.
-
-    Attributes:
-        id: grows with every generation.
-        created: UTC time, ISO 8601.
-        decision: "keep" or "revert".
-        reason: the guard's sentence.
-        evidence: JSON of what the guard saw.
-        weights: raw float32, or None where the initial model is live.
-        sha256: `content_hash` of created to weights.
-    """
-
-    id: int
-    created: str
-    decision: str
-    reason: str
-    evidence: str
-    weights: bytes | None
-    sha256: str
-
-
-def content_hash(
-    created: str, decision: str, reason: str, evidence: str, weights: bytes | None
-) -> str:
-    """SHA-256 in hex over all that a generation says."""
-    texts = "\0".join((created, decision, reason, evidence)).encode()
-    size = -1 if weights is None else len(weights)
-    return hashlib.sha256(b"%s\0%d\0%s" % (texts, size, weights or b"")).hexdigest()
-
 
 def open_state(
     directory: pathlib.Path | None, artifact: str, weights_size: int
 ) -> sqlite3.Connection:
-    """Opens the state of an artifact; makes it if it is new, mends it if damaged.
+    """Opens a state; makes it if it is new, mends it if damaged.
 
     Args:
         directory: where it lives; None keeps it in memory.
-        artifact: SHA-256 of the artifact, in hex.
-        weights_size: length of a generation's weights, in bytes.
+        artifact: SHA-256 of the artifact that it is opened for, in hex.
+        weights_size: length of that artifact's weights, in bytes.
 
     Raises:
-        StateError: it is the state of something else.
+        StateError: it is another program's, or a newer release's.
         OSError, sqlite3.OperationalError: it cannot be read, or made.
     """
     if directory is None:
         connection = _connect(":memory:")
-        _make_tables(connection, artifact)
+        make_tables(connection, Content())
         return connection
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    rows: list[Row] = []
-    with contextlib.ExitStack() as stack:
-        try:
-            connection = _connect_file(directory / FILE)
-            stack.callback(connection.close)
-            if not _tables(connection):
-                _start(connection, directory / FILE, artifact)
-            _check_schema(connection, directory / FILE)
-            found = (
-                _check_owner(connection, directory / FILE, artifact),
-                _find_damage(connection, weights_size),
-            )
-            damage = "; ".join(filter(None, found))
-            if not damage:
+    _make_directory(directory)
+    while True:
+        with contextlib.ExitStack() as stack:
+            look = (directory / FILE, artifact, weights_size)
+            connection, content = _look(stack, *look, hold=False)
+            if not content.damage and connection:
                 stack.pop_all()
                 return connection
-            rows = list(_good_rows(connection, weights_size))
-        except sqlite3.OperationalError:  # Locked or unreadable now; not damaged.
-            raise
-        except sqlite3.DatabaseError as error:
-            damage = str(error)
-    return _mend(directory, artifact, rows, damage)
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the body's statements happen, or none."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself undoes it on a full disk.
-            connection.execute("ROLLBACK")
-        raise
+        mended = _mend(directory, artifact, weights_size)
+        if mended:
+            return mended
 
 
 def erase(directory: pathlib.Path) -> None:
@@ -128,11 +65,25 @@ def erase(directory: pathlib.Path) -> None:
 
     Raises:
         OSError: it cannot be removed.
+        sqlite3.OperationalError: another process is writing it.
     """
-    erase_leftovers(directory)
-    # The file before its journal, which would undo half a transaction in it.
-    _erase_file(directory / FILE)
-    _erase_file(directory / (FILE + _JOURNAL))
+    with contextlib.ExitStack() as stack:
+        if (directory / FILE).is_file():  # Nobody may read half of it.
+            try:
+                connection = _connect(str(directory / FILE))
+                stack.callback(connection.close)
+                connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error):
+                    raise
+            except sqlite3.DatabaseError:
+                pass
+        erase_leftovers(directory)
+        # The file before its journal, which would undo half a transaction in it.
+        _erase_file(directory / FILE)
+        _erase_file(directory / (FILE + _JOURNAL))
+        if directory.is_dir():
+            _sync_directory(directory)
 
 
 def erase_leftovers(directory: pathlib.Path) -> None:
@@ -141,9 +92,45 @@ def erase_leftovers(directory: pathlib.Path) -> None:
     Raises:
         OSError: it cannot be removed.
     """
+    path, damaged = directory / FILE, directory / _DAMAGED
+    if path.exists() and damaged.exists() and path.samefile(damaged):
+        damaged.unlink()  # Mending ended before its last step: it is the state itself.
     for name in (_MENDED, _DAMAGED):
         _erase_file(directory / name)
         _erase_file(directory / (name + _JOURNAL))
+
+
+def journal_handle(path: pathlib.Path) -> int | None:
+    """Descriptor of the open transaction's journal; None where there is none."""
+    with contextlib.suppress(OSError):
+        return os.open(path.with_name(path.name + _JOURNAL), os.O_RDWR)
+    return None
+
+
+def file_identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """What tells a file from another one that later has its name."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_directory(directory: pathlib.Path) -> None:
+    if directory.is_dir():
+        return
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # Not every parent may be opened.
+        _sync_directory(directory.parent)
+
+
+def _sync_directory(directory: pathlib.Path) -> None:
+    """Makes names in a directory outlive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _erase_file(path: pathlib.Path) -> None:
@@ -151,13 +138,21 @@ def _erase_file(path: pathlib.Path) -> None:
 
     A file system that does not write in place, as on flash, may still hold the bytes.
     """
-    with contextlib.suppress(OSError), path.open("r+b") as file:
-        size = path.stat().st_size
-        for at in range(0, size, _BLOCK):
-            file.write(bytes(min(_BLOCK, size - at)))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDWR)
+            # To the end: closing lets go of the locks that SQLite has on the file.
+            stack.callback(os.close, handle)
+            overwrite(handle)
+        path.unlink(missing_ok=True)
+
+
+def overwrite(handle: int) -> None:
+    """Fills an open file with zeros, also one that has no name any more."""
+    size = os.fstat(handle).st_size
+    for at in range(0, size, _BLOCK):
+        os.pwrite(handle, bytes(min(_BLOCK, size - at)), at)
+    os.fsync(handle)
 
 
 def _connect_file(path: pathlib.Path) -> sqlite3.Connection:
@@ -171,149 +166,131 @@ def _connect(path: str) -> sqlite3.Connection:
     # Damaged text is found by its hash, not by a decoding error.
     connection.text_factory = lambda text: text.decode(errors="replace")
     try:
-        # A rollback journal suits one rare, large transaction: the blob is written once
+        # A rollback journal suits rare, large transactions: the blob is written once
         # (WAL: twice), readers need no write access and no shared memory, and one file
         # is all there is between transactions. EXTRA also syncs the directory when the
         # journal goes, so that a commit outlives a power cut.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = EXTRA")
-        # Weights hold traces of a person's data: forgotten means overwritten. Only the
-        # rollback journal, which SQLite itself removes, is not.
+        # Weights hold traces of a person's data: forgotten means overwritten.
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _start(connection: sqlite3.Connection, path: pathlib.Path, artifact: str) -> None:
+def _look(
+    stack: contextlib.ExitStack,
+    path: pathlib.Path,
+    artifact: str,
+    weights_size: int,
+    *,
+    hold: bool,
+) -> tuple[sqlite3.Connection | None, Content]:
+    """Opens a file, brings it to today's schema, and says what is good in it.
+
+    Args:
+        stack: closes the connection.
+        path: of the file.
+        artifact: see `open_state`.
+        weights_size: see `open_state`.
+        hold: whether to keep all others from writing until the stack ends.
+    """
+    content, connection = Content(), None
+    try:
+        connection = _connect_file(path)
+        stack.callback(connection.close)
+        if not tables(connection):
+            _start(connection, path)
+        if hold:
+            connection.execute("BEGIN IMMEDIATE")
+        version = version_of(connection, path)
+        content = salvage(connection, version, artifact, weights_size)
+        if version != SCHEMA_VERSION and not content.damage:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            _migrate(connection, path, artifact, weights_size)
+    except sqlite3.OperationalError:  # Locked or unreadable now; not damaged.
+        raise
+    except sqlite3.DatabaseError as error:
+        content.damage = str(error)
+    return connection, content
+
+
+def _migrate(
+    connection: sqlite3.Connection, path: pathlib.Path, artifact: str, weights_size: int
+) -> None:
+    """Turns an older schema into today's, in one transaction."""
+    with transaction(connection):
+        version = version_of(connection, path)
+        if version == SCHEMA_VERSION:  # Another process was faster.
+            return
+        content = salvage(connection, version, artifact, weights_size)
+        query = "SELECT damage FROM artifact"
+        content.damage = str(connection.execute(query).fetchone()[0])
+        drop_tables_1(connection)
+        make_tables(connection, content)
+
+
+def _start(connection: sqlite3.Connection, path: pathlib.Path) -> None:
     """Makes the tables in a file that has none."""
     with transaction(connection):
-        if _tables(connection):  # Another process was faster.
+        if tables(connection):  # Another process was faster.
             return
         if path.stat().st_size:  # SQLite takes the first bytes of a file for none.
             raise sqlite3.DatabaseError("it is cut short")
-        _make_tables(connection, artifact)
-
-
-def _make_tables(
-    connection: sqlite3.Connection, artifact: str, damage: str = ""
-) -> None:
-    for statement in _SCHEMA.values():
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    owner = (artifact, _check_of(artifact), damage)
-    connection.execute("INSERT INTO artifact VALUES (?, ?, ?)", owner)
-
-
-def _check_of(artifact: object) -> str:
-    """SHA-256 in hex of what stands as the artifact's hash, damaged or not."""
-    return hashlib.sha256(str(artifact).encode()).hexdigest()
-
-
-def _tables(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
-
-
-def _check_schema(connection: sqlite3.Connection, path: pathlib.Path) -> None:
-    """Raises StateError on another program's or schema's state."""
-    tables = _tables(connection)
-    if not tables.keys() >= _SCHEMA.keys():
-        raise StateError(
-            f"{path} is another program's database: give another state directory"
-        )
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != SCHEMA_VERSION:
-        raise StateError(
-            f"{path} has schema {version}, this fedp knows {SCHEMA_VERSION}: use the "
-            "fedp release that wrote it, or forget the state with `fedp reset`"
-        )
-    if any(tables[name] != statement for name, statement in _SCHEMA.items()):
-        raise sqlite3.DatabaseError("its schema is broken")
-
-
-def _check_owner(
-    connection: sqlite3.Connection, path: pathlib.Path, artifact: str
-) -> str:
-    """One phrase if the artifact's hash is damaged but surely this artifact's.
-
-    The hash and its check are two witnesses: either one names the artifact, and only
-    both together name another one.
-
-    Raises:
-        StateError: it is another artifact's state.
-        sqlite3.DatabaseError: nobody can tell whose it is.
-    """
-    query = "SELECT sha256, sha256_check FROM artifact"
-    owner, check = connection.execute(query).fetchone() or (None, None)
-    agree = check == _check_of(owner)
-    if owner == artifact or check == _check_of(artifact):
-        return "" if agree else "the hash of its artifact is damaged"
-    if agree:
-        raise StateError(
-            f"{path} is the state of artifact {owner:.12}, not of {artifact:.12}: "
-            "give another state directory, or forget this one with `fedp reset`"
-        )
-    raise sqlite3.DatabaseError("whose weights it holds is unknown")
-
-
-def _find_damage(connection: sqlite3.Connection, weights_size: int) -> str:
-    """One phrase on what is damaged; empty if nothing is."""
-    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if result != "ok":
-        return "its structure is broken"
-    good = {row.id for row in _good_rows(connection, weights_size)}
-    bad = [str(number) for number in _ids(connection) if number not in good]
-    return f"generation {', '.join(bad)} does not match its hash" if bad else ""
-
-
-def _good_rows(connection: sqlite3.Connection, weights_size: int) -> Iterator[Row]:
-    """Every generation that can be read and matches its hash, oldest first."""
-    columns = ", ".join(Row._fields)
-    query = f"SELECT {columns} FROM generations WHERE id = ?"
-    for number in _ids(connection):
-        try:
-            row = Row(*connection.execute(query, (number,)).fetchone())
-            fits = row.weights is None or len(row.weights) == weights_size
-            if fits and content_hash(*row[1:-1]) == row.sha256:
-                yield row
-        except sqlite3.OperationalError:
-            raise
-        except (sqlite3.DatabaseError, TypeError, UnicodeError):
-            continue  # One unreadable row must not hide the others.
-
-
-def _ids(connection: sqlite3.Connection) -> list[int]:
-    """Ids in order, as far as they can be read."""
-    found = []
-    try:
-        for (number,) in connection.execute("SELECT id FROM generations ORDER BY id"):
-            found.append(number)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        pass
-    return found
+        make_tables(connection, Content())
 
 
 def _mend(
-    directory: pathlib.Path, artifact: str, rows: Iterable[Row], damage: str
-) -> sqlite3.Connection:
+    directory: pathlib.Path, artifact: str, weights_size: int
+) -> sqlite3.Connection | None:
     """Puts a new file with the good rows in place of a damaged one.
 
-    The damaged file stays beside it until the next mending or reset.
+    The damaged file stays beside it until the next mending, reset or forgetting.
+
+    Returns:
+        None if another process was faster: look again.
     """
-    path, mended = directory / FILE, directory / _MENDED
-    erase_leftovers(directory)
-    with contextlib.closing(_connect_file(mended)) as connection:
-        with transaction(connection):
-            _make_tables(connection, artifact, damage)
-            insert = "INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)"
-            connection.executemany(insert, rows)
-    # A copy, so that at every instant there is a file to open or to mend again.
-    shutil.copyfile(path, directory / _DAMAGED)
-    (directory / _DAMAGED).chmod(0o600)
-    # The old journal must not be played into the new file.
-    _erase_file(directory / (FILE + _JOURNAL))
-    os.replace(mended, path)
+    path, mended, damaged = (directory / name for name in (FILE, _MENDED, _DAMAGED))
+    with contextlib.ExitStack() as stack:
+        if not _lock_mending(stack, mended):
+            return None
+        look = (path, artifact, weights_size)
+        connection, content = _look(stack, *look, hold=True)
+        if not content.damage:
+            mended.unlink()
+            return None
+        with contextlib.closing(_connect(str(mended))) as new, transaction(new):
+            make_tables(new, content)
+        if path.exists() and damaged.exists() and not path.samefile(damaged):
+            _erase_file(damaged)
+        _erase_file(directory / (_DAMAGED + _JOURNAL))
+        damaged.unlink(missing_ok=True)
+        try:
+            # At every instant there is a file to open or to mend again.
+            os.link(path, damaged)
+        except OSError:  # A file system without links.
+            shutil.copyfile(path, damaged)
+            damaged.chmod(0o600)
+        # The old journal must not be played into the new file.
+        _erase_file(directory / (FILE + _JOURNAL))
+        os.replace(mended, path)
+        _sync_directory(directory)
     return _connect_file(path)
+
+
+def _lock_mending(stack: contextlib.ExitStack, mended: pathlib.Path) -> bool:
+    """One mender at a time; False if there was one, who is done now."""
+    handle = os.open(mended, os.O_CREAT | os.O_RDWR, 0o600)
+    stack.callback(os.close, handle)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    found = os.fstat(handle)
+    if file_identity(mended) != (found.st_dev, found.st_ino):
+        return False
+    overwrite(handle)  # What an interrupted mending left.
+    os.ftruncate(handle, 0)
+    _erase_file(mended.with_name(mended.name + _JOURNAL))
+    return True

@@ -1,5 +1,7 @@
 """kill -9 at random instants of real processes: the last good model is still there."""
 
+import json
+import os
 import pathlib
 import random
 import signal
@@ -114,3 +116,26 @@ def test_killed_while_adapting(
     with Personalizer.open(mlp_artifact, tmp_path / "state") as device:
         assert (device.predict(x) == before).all() and device.status() == status
         assert device.personalize(x, y, budget=Budget(epochs=30)).generation == 2
+
+
+def test_killed_500_times(small_export, tmp_path: pathlib.Path) -> None:
+    """In a light process of its own: forking this one would copy all of TensorFlow."""
+    artifact = tmp_path / "small.tflite"
+    artifact.write_bytes(small_export.content)
+    root = pathlib.Path(__file__).parents[2]
+    kills = int(os.environ.get("FEDP_KILLS", "500"))
+    command = [
+        sys.executable,
+        "-m",
+        "tests.device_runtime.kills",
+        "--kills",
+        str(kills),
+    ]
+    done = subprocess.run(
+        [*command, "--artifact", artifact], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = json.loads(done.stdout).values()
+    assert sum(row["kills"] for row in rows) == kills
+    assert sum(row.get("operations", 0) for row in rows) > kills / 4
+    assert sum(row.get("half written", 0) for row in rows) > kills / 50

@@ -5,10 +5,11 @@ import pathlib
 import sqlite3
 import stat
 
+import numpy as np
 import pytest
 
 from fedp.device_runtime.errors import StateError
-from fedp.device_runtime.store import KEPT_GENERATIONS, Store, forget_state
+from fedp.device_runtime.store import KEPT_GENERATIONS, Store
 
 ARTIFACT = "a" * 64
 SIZE = 40_000
@@ -104,19 +105,28 @@ def test_forgotten_weights_are_overwritten(tmp_path: pathlib.Path) -> None:
     assert b"\xab" * 1000 not in store.path.read_bytes()
 
 
-def test_state_of_another_artifact(tmp_path: pathlib.Path) -> None:
+def test_another_artifact_meets_old_state(tmp_path: pathlib.Path) -> None:
+    """Examples are everyone's; weights are of one artifact alone."""
     store = open_store(tmp_path)
-    commit(store, 1)
+    first = commit(store, 1)
+    kept = store.add_example(np.arange(6), 1)
     store.close()
-    with pytest.raises(StateError, match="aaaaaaaaaaaa, not of bbbbbbbbbbbb.*reset"):
-        open_store(tmp_path, "b" * 64)
+    other = Store.open(tmp_path, "b" * 64, 8)
+    assert other.newest() is None and other.count() == 0 and other.damage() == ""
+    assert other.examples().ids.tolist() == [kept]
+    other.rollback()
+    assert other.commit(b"12345678", "keep", "of b", "{}") == first + 1
+    other.close()
     again = open_store(tmp_path)
     assert live(again) == weights(1)
     again.close()
-    forget_state(tmp_path)
-    other = open_store(tmp_path, "b" * 64)
-    assert other.newest() is None
+    other = Store.open(tmp_path, "b" * 64, 8)
+    for _ in range(KEPT_GENERATIONS - 1):  # The other's give way first.
+        other.commit(b"12345678", "keep", "of b", "{}")
     other.close()
+    again = open_store(tmp_path)
+    assert again.newest() is None and again.example_count() == 1
+    again.close()
 
 
 def test_newer_schema(tmp_path: pathlib.Path) -> None:
@@ -124,7 +134,7 @@ def test_newer_schema(tmp_path: pathlib.Path) -> None:
     with sqlite3.connect(tmp_path / "state.sqlite") as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
-    with pytest.raises(StateError, match="schema 9, this fedp knows 1"):
+    with pytest.raises(StateError, match="schema 9, this fedp knows 1 to 2"):
         open_store(tmp_path)
 
 
