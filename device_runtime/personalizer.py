@@ -14,7 +14,8 @@ from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.contract import Manifest
-from fedp.device_runtime.errors import ArtifactError, StateError
+from fedp.device_runtime.errors import ArtifactError, DataError, StateError
+from fedp.device_runtime.example_store import Examples
 from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.inference_model import InferenceModel
@@ -61,6 +62,7 @@ class Personalizer:
         live = store.newest()
         self._serving: InferenceModel | Session | None
         self._serving = self._model(live and live.weights)
+        self._live = live and live.id
         self.interpreter = self._kind = self._serving.interpreter
         self._serving_lock = threading.Lock()
         # One change of the live model at a time.
@@ -115,6 +117,7 @@ class Personalizer:
             ArtifactError: the model does not answer as its manifest says.
         """
         inputs = inputs_for(x, self.manifest)
+        self._follow()
         with self._serving_lock:
             if self._serving is None:
                 raise StateError("this Personalizer is closed: open it again")
@@ -137,10 +140,83 @@ class Personalizer:
         row = self._store.newest()
         return self._baked(row and row.weights)
 
+    def add_example(
+        self, x: np.ndarray, y: np.ndarray | int, *, source: str = ""
+    ) -> int:
+        """Stores one example for `personalize`; it is on disk when this returns.
+
+        Args:
+            x: one input [*input_shape], as a row for `predict`.
+            y: its label, or labels [*label_shape].
+            source: where it comes from, in the app's words.
+
+        Returns:
+            Its id, for `delete_example`.
+
+        Raises:
+            DataError: x or y does not fit the model.
+            StateError: it cannot be written.
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        examples_for(x[None], y[None], self.manifest)
+        return self._store.add_example(x, y, source=source)
+
+    def examples(self) -> Examples:
+        """The stored examples, newest last: their ids, x and y.
+
+        Raises:
+            StateError: the state cannot be read.
+        """
+        return self._store.examples()
+
+    def keep_examples(
+        self,
+        *,
+        capacity: int | None = None,
+        age_limit_seconds: float | None = None,
+        policy: str | None = None,
+    ) -> None:
+        """Bounds the stored examples; see `Store.configure`. The state remembers it.
+
+        Args:
+            capacity: most examples; 1000 in a new state.
+            age_limit_seconds: age at which one goes; infinite: never.
+            policy: which stay, "newest" or "reservoir": a uniform sample of all.
+
+        Raises:
+            DataError: a value that means nothing.
+            StateError: it cannot be written.
+        """
+        self._store.configure(
+            capacity=capacity, age_limit_seconds=age_limit_seconds, policy=policy
+        )
+
+    def delete_example(self, number: int) -> bool:
+        """Deletes one stored example; whether there was one.
+
+        What the live model learned from it stays until `personalize`, or `forget`.
+
+        Raises:
+            StateError: the state cannot be written.
+        """
+        return self._store.delete_example(number)
+
+    def forget(self) -> Status:
+        """Deletes all examples and everything learned from them, of every artifact.
+
+        Raises:
+            StateError: the state cannot be written; nothing is forgotten then.
+        """
+        with self._changing:
+            initial = self._model(None)
+            self._store.forget()
+            self._serve(initial, None)
+            return self.status()
+
     def personalize(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        x: np.ndarray | None = None,
+        y: np.ndarray | None = None,
         *,
         budget: Budget | None = None,
         seed: int = 0,
@@ -152,7 +228,8 @@ class Personalizer:
         finds it better than the initial one on that part; else the initial one does.
 
         Args:
-            x: inputs [n, *input_shape], as for `predict`; n may be 0.
+            x: inputs [n, *input_shape], as for `predict`; n may be 0. None takes the
+                stored examples.
             y: labels [n, *label_shape]: integers, or numbers for a regression.
             budget: what the adaptation may cost.
             seed: of the hold-out and of the order of examples.
@@ -160,11 +237,16 @@ class Personalizer:
 
         Raises:
             DataError: x or y do not fit the model.
-            StateError: the result cannot be stored; what was live stays live.
+            StateError: another process or thread is adapting this state, or the result
+                cannot be stored; what was live stays live.
         """
         started = time.monotonic()
+        if (x is None) != (y is None):
+            raise DataError("x and y belong together: give both, or none of them")
+        if x is None or y is None:
+            x, y = self._stored()
         x, y = examples_for(x, y, self.manifest)
-        with self._changing:
+        with self._store.adapting(), self._changing:
             policy = self.manifest.policy
             held, rest = split_hold_out(len(x), policy.hold_out, seed)
             session = self._session(None)
@@ -206,7 +288,7 @@ class Personalizer:
             row = self._store.newest(1)
             before = self._model(row and row.weights)
             self._store.rollback()
-            self._serve(before)
+            self._serve(before, row and row.id)
             return self.status()
 
     def reset(self) -> Status:
@@ -218,7 +300,7 @@ class Personalizer:
         with self._changing:
             initial = self._model(None)
             self._store.reset()
-            self._serve(initial)
+            self._serve(initial, None)
             return self.status()
 
     def status(self) -> Status:
@@ -295,12 +377,37 @@ class Personalizer:
         ready = self._model(kept)
         name = "keep" if decision.keep else "revert"
         generation = self._store.commit(kept, name, decision.reason, to_json(evidence))
-        self._serve(ready)
+        self._serve(ready, generation)
         return generation
 
-    def _serve(self, model: InferenceModel | Session) -> None:
+    def _serve(self, model: InferenceModel | Session, generation: int | None) -> None:
         with self._serving_lock:
-            self._serving = model
+            self._serving, self._live = model, generation
+
+    def _follow(self) -> None:
+        """Serves what another process has made live; costs microseconds otherwise."""
+        if self._store.path is None or not self._changing.acquire(blocking=False):
+            return
+        # A state that cannot be read is no reason not to predict.
+        try:
+            if self._serving is not None and self._store.changed():
+                row = self._store.newest()
+                if (row and row.id) != self._live:
+                    self._serve(self._model(row and row.weights), row and row.id)
+        except StateError:
+            pass
+        finally:
+            self._changing.release()
+
+    def _stored(self) -> tuple[np.ndarray, np.ndarray]:
+        stored = self._store.examples()
+        if len(stored.ids):
+            return stored.x, stored.y
+        labels = self.manifest.labels
+        shapes = (self.manifest.input_shape, labels.shape)
+        kinds = (self.manifest.input_dtype, labels.dtype)
+        x, y = (np.zeros((0, *s), k) for s, k in zip(shapes, kinds, strict=True))
+        return x, y
 
 
 def split_hold_out(

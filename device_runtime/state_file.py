@@ -42,9 +42,9 @@ def open_state(
         OSError, sqlite3.OperationalError: it cannot be read, or made.
     """
     if directory is None:
-        connection = _connect(":memory:")
-        make_tables(connection, Content())
-        return connection
+        in_memory = _connect(":memory:")
+        make_tables(in_memory, Content())
+        return in_memory
     _make_directory(directory)
     while True:
         with contextlib.ExitStack() as stack:

@@ -62,6 +62,7 @@ class Store:
         self._adapting = threading.Lock()
         self._era: str | None = None  # Of the adaptation that runs.
         self._closed = False
+        self._seen: tuple[object, int] | None = None
         self._connect()
 
     @classmethod
@@ -353,7 +354,7 @@ class Store:
         """Whether another process or `Store` changed the state since the last call."""
         with self._reading() as connection:
             now = (self._identity, _data_version(connection))
-            before, self._seen_version = self._seen_version, now
+            before, self._seen = self._seen, now
             return now != before
 
     def close(self) -> None:
@@ -368,8 +369,8 @@ class Store:
             directory, self.artifact, self._weights_size
         )
         self._identity = self.path and state_file.file_identity(self.path)
-        if not hasattr(self, "_seen_version"):
-            self._seen_version = (self._identity, _data_version(self._connection))
+        if self._seen is None:
+            self._seen = (self._identity, _data_version(self._connection))
 
     def _same_file(self) -> bool:
         return not self.path or self._identity == state_file.file_identity(self.path)

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import pathlib
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -171,7 +173,8 @@ def test_values_that_make_the_loss_overflow(
         (X[:0], np.array(0)),
         (np.array(0.5), Y[:0]),
         (np.array(0.5), np.array(0)),
-        (None, None),
+        (X, None),
+        (None, Y),
     ],
 )
 def test_wrong_examples_change_nothing(
@@ -279,6 +282,94 @@ def test_state_of_another_artifact(
         assert (device.status().live, device.status().generations) == ("initial", 0)
     with Personalizer.open(mlp_artifact, tmp_path) as device:
         assert (device.predict(PROBE) == after).all()
+
+
+def test_adapts_to_the_examples_it_was_told_of(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert device.personalize().reason == "there are no examples to adapt on"
+        device.keep_examples(capacity=len(X))
+        ids = [device.add_example(x, y) for x, y in zip(X[:3], Y[:3], strict=True)]
+        with pytest.raises(DataError, match="shape"):
+            device.add_example(X[0, 1:], Y[0])
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        assert device.delete_example(ids[1]) and not device.delete_example(ids[1])
+        for x, y in zip(X[3:], Y[3:], strict=True):
+            device.add_example(x, y, source="keyboard")
+        stored = device.examples()
+        kept = np.delete(np.arange(len(X)), 1)
+        assert (stored.x == X[kept]).all() and (stored.y == Y[kept]).all()
+        outcome = device.personalize(budget=WHOLE)
+        assert (outcome.decision, outcome.examples + outcome.hold_out) == ("keep", 79)
+        after = device.predict(PROBE)
+    with Personalizer.open(mlp_artifact) as device:
+        device.personalize(X[kept], Y[kept], budget=WHOLE)
+        assert (device.predict(PROBE) == after).all()
+
+
+def test_forgets_examples_and_what_was_learned(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        initial = device.predict(PROBE)
+        device.add_example(X[0], Y[0])
+        assert device.personalize(X, Y, budget=WHOLE).decision == "keep"
+        weights = sqlite3.connect(tmp_path / "state.sqlite")
+        (blob,) = weights.execute("SELECT weights FROM generations").fetchone()
+        weights.close()
+        secrets = (X[0].tobytes()[300:500], blob[40_000:40_100])
+        found = (tmp_path / "state.sqlite").read_bytes()
+        assert all(secret in found for secret in secrets)
+        assert (device.forget().live, len(device.examples().ids)) == ("initial", 0)
+        assert (device.predict(PROBE) == initial).all()
+        for path in tmp_path.iterdir():
+            assert not any(secret in path.read_bytes() for secret in secrets)
+
+
+def test_serves_what_another_process_has_adapted(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    adapt = """
+import sys
+import numpy as np
+from fedp.device_runtime import Budget, Personalizer
+with np.load(sys.argv[3]) as data, Personalizer.open(*sys.argv[1:3]) as device:
+    def hold(epoch, loss, session):
+        if epoch == 1:
+            print("adapting", flush=True)
+            sys.stdin.readline()
+    device.personalize(data["x"], data["y"], budget=Budget(epochs=30), on_epoch=hold)
+    print("adapted", flush=True)
+    sys.stdin.readline()
+"""
+    np.savez(tmp_path / "me.npz", x=X, y=Y)
+    state = tmp_path / "state"
+    arguments = [mlp_artifact, state, tmp_path / "me.npz"]
+    with (
+        Personalizer.open(mlp_artifact, state) as device,
+        subprocess.Popen(
+            [sys.executable, "-c", adapt, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other,
+    ):
+        initial = device.predict(PROBE)
+        assert other.stdout.readline() == "adapting\n"
+        with pytest.raises(StateError, match="another process is adapting"):
+            device.personalize(X, Y)
+        assert (device.predict(PROBE) == initial).all()
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "adapted\n"
+        after = device.predict(PROBE)
+        assert (after.argmax(axis=1) == PROBE_Y).mean() > 0.9
+        assert device.status().live == 1
+        # It dies as adapters do, and its lock with it.
+        other.kill()
+        other.wait()
+        assert device.personalize(X, Y).decision == "keep"
 
 
 def test_damaged_weights_fall_back(
