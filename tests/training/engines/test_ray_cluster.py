@@ -333,7 +333,7 @@ assert not [name for name in os.environ if name.startswith("RAY_AUTH")]
 """
 
 
-@pytest.mark.parametrize("late", [1, 3])
+@pytest.mark.parametrize("late", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_node_that_starts_too_late_is_started_again(late, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     found, starts = ray._private.services.get_node, []
