@@ -17,13 +17,16 @@ from fedp.device_runtime.contract import Manifest
 from fedp.device_runtime.errors import ArtifactError, DataError, StateError
 from fedp.device_runtime.example_store import Examples
 from fedp.device_runtime.examples import examples_for, inputs_for
+from fedp.device_runtime.generations import Row
 from fedp.device_runtime.guard import Decision, Evidence, Score, decide
 from fedp.device_runtime.inference_model import InferenceModel
+from fedp.device_runtime.live_watch import LiveWatch, compare
 from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
 from fedp.device_runtime.session import Session, answer_shape
 from fedp.device_runtime.signing import PublicKey
 from fedp.device_runtime.skeleton import read_skeleton
 from fedp.device_runtime.store import Store
+from fedp.device_runtime.watch import OutcomePair, Verdict, WatchPolicy
 from fedp.device_runtime.weights import (
     Weights,
     all_finite,
@@ -51,6 +54,7 @@ class Personalizer:
         store: Store,
         interpreter: str | None,
         threads: int,
+        watch: WatchPolicy | None,
     ) -> None:
         """Use `Personalizer.open`."""
         self.manifest = manifest
@@ -63,6 +67,8 @@ class Personalizer:
         self._serving: InferenceModel | Session | None
         self._serving = self._model(live and live.weights)
         self._live = live and live.id
+        self._watch = LiveWatch(store, watch or WatchPolicy())
+        self._initial: InferenceModel | Session | None = None
         self.interpreter = self._kind = self._serving.interpreter
         self._serving_lock = threading.Lock()
         # One change of the live model at a time.
@@ -77,6 +83,7 @@ class Personalizer:
         interpreter: str | None = None,
         threads: int = 1,
         public_key: PublicKey | None = None,
+        watch: WatchPolicy | None = None,
     ) -> Personalizer:
         """Opens an artifact with whichever of its models is live on this device.
 
@@ -89,6 +96,8 @@ class Personalizer:
             public_key: of whoever must have signed the artifact: path of a PEM file,
                 its bytes, or the 32 bytes of an Ed25519 key. No byte of another file
                 reaches an interpreter. None takes unsigned files too.
+            watch: how much evidence `record_outcome` and `record_feedback` need; a
+                revert stands, so `restore_evidence` plays no part.
 
         Raises:
             ArtifactError: the artifact cannot be used, or is not signed by that key.
@@ -100,7 +109,7 @@ class Personalizer:
         manifest, content = read_artifact(artifact, public_key)
         store = Store.open(state_dir, manifest.sha256, blob_size(manifest.weights))
         try:
-            return cls(manifest, content, store, interpreter, threads)
+            return cls(manifest, content, store, interpreter, threads, watch)
         except BaseException:
             store.close()
             raise
@@ -119,9 +128,7 @@ class Personalizer:
         inputs = inputs_for(x, self.manifest)
         self._follow()
         with self._serving_lock:
-            if self._serving is None:
-                raise StateError("this Personalizer is closed: open it again")
-            answers = self._serving.infer(inputs)
+            answers = self._infer(inputs)
         shape = (len(inputs), *answer_shape(self.manifest))
         if answers.shape != shape:
             raise ArtifactError(
@@ -278,6 +285,58 @@ class Personalizer:
         seconds = time.monotonic() - started
         return describe(generation, decision, evidence, adaptation, seconds)
 
+    def record_outcome(self, x: np.ndarray, y: np.ndarray | int) -> Verdict | None:
+        """Compares live and initial model on an example whose label has come in.
+
+        When the live model has become worse, the initial one goes live again, until
+        the next `personalize`; `rollback` takes that back.
+
+        Args:
+            x: one input [*input_shape], as a row for `predict`.
+            y: its label, or labels [*label_shape].
+
+        Returns:
+            The watch's verdict; None while the initial model is live.
+
+        Raises:
+            DataError: x or y does not fit the model.
+            StateError: the state cannot be written; what was live stays live.
+        """
+        rows, labels = np.asarray(x)[None], np.asarray(y)[None]
+        _, labels = examples_for(rows, labels, self.manifest)
+        inputs = inputs_for(rows, self.manifest)
+        with self._changing:
+            row = self._watched()
+            if row is None:
+                return None
+            if self._initial is None:
+                self._initial = self._model(None)
+            with self._serving_lock:
+                live = self._infer(inputs)[0]
+            initial = self._initial.infer(inputs)[0]
+            pair = compare(live, initial, labels[0], self.manifest)
+            return self._judge(row, pair)
+
+    def record_feedback(self, correct: bool | float) -> Verdict | None:
+        """Notes whether the live model was right, where the example is not at hand.
+
+        The initial model's accuracy on the guard's evidence stands in for its answer,
+        so a drift takes longer to find than with `record_outcome`.
+
+        Args:
+            correct: whether its answer was right; of a sequence, the share, 0..1.
+
+        Returns:
+            The watch's verdict; None while the initial model is live.
+
+        Raises:
+            DataError: `correct` is no share.
+            StateError: the state cannot be written; what was live stays live.
+        """
+        with self._changing:
+            row = self._watched()
+            return row and self._judge(row, OutcomePair(float(correct), None))
+
     def rollback(self) -> Status:
         """Forgets the live generation; the one before it, or the initial model, serves.
 
@@ -398,6 +457,25 @@ class Personalizer:
             pass
         finally:
             self._changing.release()
+
+    def _infer(self, inputs: np.ndarray) -> np.ndarray:
+        """Asks the live model; under the serving lock."""
+        if self._serving is None:
+            raise StateError("this Personalizer is closed: open it again")
+        return self._serving.infer(inputs)
+
+    def _watched(self) -> Row | None:
+        """The live generation, if its model is a personalized one."""
+        row = self._store.newest()
+        return row if row and row.weights is not None else None
+
+    def _judge(self, row: Row, outcome: OutcomePair) -> Verdict:
+        verdict = self._watch.record(row, outcome)
+        if verdict.reverted:
+            ready = self._model(None)
+            number = self._store.commit(None, "revert", verdict.reason, row.evidence)
+            self._serve(ready, number)
+        return verdict
 
     def _stored(self) -> tuple[np.ndarray, np.ndarray]:
         stored = self._store.examples()

@@ -372,6 +372,56 @@ with np.load(sys.argv[3]) as data, Personalizer.open(*sys.argv[1:3]) as device:
         assert device.personalize(X, Y).decision == "keep"
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_reverts_a_model_whose_user_has_changed(
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path, both: bool
+) -> None:
+    """Labels change half way; the log outlives the process."""
+
+    def record(device: Personalizer, labels: np.ndarray) -> list[bool]:
+        verdicts = []
+        for x, y in zip(PROBE, labels, strict=True):
+            if both:
+                verdict = device.record_outcome(x, y)
+            else:
+                right = device.predict(x[None])[0].argmax() == y
+                verdict = device.record_feedback(bool(right))
+            verdicts.append(verdict is None or verdict.reverted)
+        return verdicts
+
+    names = np.arange(5)
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        initial = device.predict(PROBE)
+        if not both:
+            # Most of what the initial model says is right, so that it can be missed.
+            said = device.predict(X).argmax(axis=1)
+            names = np.array([np.bincount(said[Y == c]).argmax() for c in range(5)])
+            names[3] = 61
+        assert device.record_feedback(False) is None
+        outcome = device.personalize(X, names[Y], budget=WHOLE)
+        assert outcome.decision == "keep"
+        after = device.predict(PROBE)
+        assert not any(record(device, names[PROBE_Y]))
+    # Now the initial model is right, or any other; the personalized one never is.
+    changed = np.where(
+        initial.argmax(axis=1) != after.argmax(axis=1), initial.argmax(axis=1), 60
+    )
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        for x, y in zip(PROBE[:5], changed[:5], strict=True):
+            device.record_outcome(x, y) if both else device.record_feedback(False)
+        assert device.status().live == 1
+    with Personalizer.open(mlp_artifact, tmp_path) as device:
+        verdicts = record(device, changed)
+        assert 1 <= verdicts.index(True) <= 40
+        status = device.status()
+        assert (status.live, status.decision) == ("initial", "revert")
+        assert "has become worse than the initial one" in status.reason
+        assert (device.predict(PROBE) == initial).all()
+        assert all(record(device, PROBE_Y))  # It stands.
+        assert device.rollback().live == 1
+        assert (device.predict(PROBE) == after).all()
+
+
 def test_damaged_weights_fall_back(
     mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
