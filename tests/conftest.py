@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 CLASSES = string.digits + string.ascii_uppercase + string.ascii_lowercase
-# Artifacts that tests/targets/device_artifacts.py exported, for where TensorFlow is not.
+# What `make device-artifacts` exported, for where TensorFlow is not.
 KEPT = os.environ.get("FEDP_DEVICE_ARTIFACTS")
 SPLIT = {"seed": 0, "validation_from": 0.7, "test_from": 0.8}
 

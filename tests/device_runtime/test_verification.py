@@ -24,6 +24,8 @@ from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.verification import verify, verify_artifact
 
+from .conftest import KINDS
+
 
 @pytest.fixture
 def artifact(small_export, tmp_path: pathlib.Path) -> pathlib.Path:
@@ -56,7 +58,7 @@ def refused(artifact: pathlib.Path, message: str, **options: object) -> None:
 def test_every_interpreter_passes(mlp_artifact, artifact):
     for path in (mlp_artifact, artifact):
         results = verify_artifact(path)
-        assert [r.interpreter for r in results] == ["ai_edge_litert", "tflite_runtime"]
+        assert tuple(r.interpreter for r in results) == KINDS
         for result in results:
             assert result.passed and len(result.steps) >= 4
             assert all(step.strain < 0.2 for step in result.steps)

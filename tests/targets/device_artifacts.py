@@ -11,9 +11,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def main(folder: pathlib.Path) -> None:
     sys.path.insert(0, str(ROOT))
-    from tests.conftest import export_builtin_model, export_small_model
-
     from fedp.export.exporter import write_artifact
+    from tests.conftest import export_builtin_model, export_small_model
 
     folder.mkdir(parents=True, exist_ok=True)
     small = export_small_model()
