@@ -1,7 +1,9 @@
 """The device's tests on every Python 3.10 to 3.13 of this machine, without TensorFlow.
 
 Each Python has an environment of its own, with what the device install has; what it
-trains was exported before. Usage: python tests/targets/pythons.py ARTIFACTS [PYTHON ...]
+trains was exported before.
+
+Usage: python tests/targets/pythons.py ARTIFACTS [PYTHON ...]
 """
 
 from __future__ import annotations
