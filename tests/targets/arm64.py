@@ -59,16 +59,12 @@ def fetch_packages() -> list[pathlib.Path]:
     mirror = os.environ.get("DEBIAN_MIRROR", "")
     if mirror and pathlib.Path(mirror).is_dir():
         return sorted(pathlib.Path(mirror).glob("*.deb"))
+    if mirror and "://" not in mirror:
+        sys.exit(f"DEBIAN_MIRROR={mirror} is neither an address nor a folder")
     if not mirror:
-        form = (
-            "--format",
-            "$(REPO_URI)",
-            "Created-By: Packages",
-            f"Release: {RELEASE}",
-        )
-        known = command(
-            "apt-get", "indextargets", "--format", "$(REPO_URI)", *which
-        ).split()
+        which = ("Created-By: Packages", f"Release: {RELEASE}")
+        form = ("--format", "$(REPO_URI)")
+        known = command("apt-get", "indextargets", *form, *which).split()
         found = [uri for uri in known if uri.rstrip("/").endswith("/debian")]
         if not found:
             sys.exit("apt knows no Debian mirror: give DEBIAN_MIRROR=address or folder")

@@ -8,6 +8,7 @@ Usage: python tests/targets/pythons.py ARTIFACTS [PYTHON ...]
 
 from __future__ import annotations
 
+import concurrent.futures
 import glob
 import os
 import pathlib
@@ -122,10 +123,10 @@ def main(artifacts: str, *chosen: str) -> int:
     link = package / "fedp"
     if not link.is_symlink():
         link.symlink_to(ROOT)
-    passed = [
-        run(environment(version, python), package, artifacts)
-        for version, python in pythons.items()
-    ]
+    # Two at a time: a run keeps one core busy.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        inside = [environment(*item) for item in pythons.items()]
+        passed = list(pool.map(lambda python: run(python, package, artifacts), inside))
     for version in VERSIONS:
         if version not in pythons:
             print(f"Python {version}: not on this machine")
