@@ -6,7 +6,7 @@ SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
-.PHONY: quickstart test test-slow lint format lock clean
+.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 lint format lock clean
 
 quickstart: .venv/installed
 	rm -rf quickstart
@@ -26,6 +26,21 @@ test: .venv/installed lint
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
+
+# What the device's tests train, for where TensorFlow is not.
+device-artifacts: build/device_artifacts/made
+build/device_artifacts/made: .venv/installed tests/conftest.py
+	$(BIN)/python tests/targets/device_artifacts.py build/device_artifacts
+	touch $@
+
+# The device's tests on each Python 3.10 to 3.13 here, or on PYTHONS="path path".
+PYTHONS ?=
+test-pythons: build/device_artifacts/made
+	$(BIN)/python tests/targets/pythons.py build/device_artifacts $(PYTHONS)
+
+# arm64 under qemu-user, without root; DEBIAN_MIRROR is an address or a folder of .debs.
+test-arm64: build/device_artifacts/made
+	$(BIN)/python tests/targets/arm64.py build/device_artifacts
 
 lint: .venv/installed
 	$(BIN)/ruff check -q .

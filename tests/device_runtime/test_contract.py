@@ -13,6 +13,8 @@ from fedp.device_runtime import artifact_file
 from fedp.device_runtime.contract import Manifest, Policy, WeightSpec
 from fedp.device_runtime.errors import ArtifactError
 
+from .conftest import needs_subnormals
+
 MANIFEST = Manifest(
     model="mlp",
     input_shape=(28, 28, 1),
@@ -179,6 +181,7 @@ json_values = st.recursive(
 )
 
 
+@needs_subnormals
 @settings(max_examples=300, deadline=None)
 @given(
     changes=st.dictionaries(

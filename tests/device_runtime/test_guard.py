@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.guard import Evidence, Score, decide
 
+from .conftest import needs_subnormals
+
 POLICY = Policy(min_hold_out=3, margin=0.0)
 
 
@@ -114,6 +116,7 @@ def scores(draw: st.DrawFn) -> tuple[Score, Score]:
     return Score(draw(losses), draw(correct)), Score(draw(losses), draw(correct))
 
 
+@needs_subnormals
 @given(
     pair=scores(),
     examples=st.integers(0, 50),
@@ -141,6 +144,7 @@ def test_keeps_only_what_is_better(
         )
 
 
+@needs_subnormals
 @given(pair=scores(), examples=st.integers(1, 50))
 def test_swapped_models_are_never_both_kept(
     pair: tuple[Score, Score], examples: int

@@ -24,6 +24,9 @@ from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.verification import verify, verify_artifact
 
+from ..conftest import KEPT
+from .conftest import KINDS, needs_subnormals
+
 
 @pytest.fixture
 def artifact(small_export, tmp_path: pathlib.Path) -> pathlib.Path:
@@ -56,7 +59,7 @@ def refused(artifact: pathlib.Path, message: str, **options: object) -> None:
 def test_every_interpreter_passes(mlp_artifact, artifact):
     for path in (mlp_artifact, artifact):
         results = verify_artifact(path)
-        assert [r.interpreter for r in results] == ["ai_edge_litert", "tflite_runtime"]
+        assert tuple(r.interpreter for r in results) == KINDS
         for result in results:
             assert result.passed and len(result.steps) >= 4
             assert all(step.strain < 0.2 for step in result.steps)
@@ -70,7 +73,8 @@ def test_one_interpreter(artifact, kind):
 
 
 def test_round_trip_and_the_same_bytes_again(small_export, proof):
-    assert proof.to_bytes() == small_export.certificate
+    if not KEPT:  # Pythons 3.10 and 3.11 write other zip headers
+        assert proof.to_bytes() == small_export.certificate
     assert digest(small_export.certificate) == small_export.manifest.certificate
     manifest = small_export.manifest
     assert proof.x.shape == (4, 6, 6) and proof.x.dtype == np.float32
@@ -83,6 +87,7 @@ def test_round_trip_and_the_same_bytes_again(small_export, proof):
         assert file["x"].dtype == np.uint8  # 256ths
 
 
+@needs_subnormals
 def test_inputs_that_are_no_256ths_are_kept_as_they_are(small_export, proof):
     for x in (proof.x / 3, proof.x - 1, proof.x * np.nan, proof.x * 1e30):
         changed = dataclasses.replace(proof, x=x.astype(np.float32)).to_bytes()
@@ -137,6 +142,7 @@ def test_exported_without_one(small_export, tmp_path):
         read_certificate(tmp_path / "x.npz", manifest)
 
 
+@needs_subnormals
 def test_forged_numbers_fail_and_do_not_fit(artifact, proof):
     with_certificate(
         artifact, dataclasses.replace(proof, losses=proof.losses + 1).to_bytes()
