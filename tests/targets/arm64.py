@@ -15,6 +15,7 @@ import sys
 import time
 
 import numpy as np
+from linked_package import link_package
 
 ROOT = pathlib.Path(__file__).parents[2]
 CACHE = ROOT / "build" / "arm64"
@@ -120,8 +121,7 @@ def set_up() -> None:
     (CACHE / "root" / "proc").mkdir(exist_ok=True)
     (CACHE / "root" / "proc" / "cpuinfo").write_text(CPUINFO)
     (site / "sitecustomize.py").write_text(SITE)
-    if not (site / "fedp").exists():
-        (site / "fedp").symlink_to(ROOT)
+    link_package(site)
     qemu = shutil.which("qemu-aarch64-static", path=CACHE / "qemu" / "usr" / "bin")
     qemu = qemu or shutil.which("qemu-aarch64-static")
     if not qemu:

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+from linked_package import link_package
+
 ROOT = pathlib.Path(__file__).parents[2]
 CACHE = ROOT / "build" / "pythons"
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
@@ -119,10 +121,7 @@ def main(artifacts: str, *chosen: str) -> int:
         print(f"no Python of {', '.join(VERSIONS)} is here: give PYTHONS=paths")
         return 1
     package = CACHE / "package"
-    package.mkdir(parents=True, exist_ok=True)
-    link = package / "fedp"
-    if not link.is_symlink():
-        link.symlink_to(ROOT)
+    link_package(package)
     # Two at a time: a run keeps one core busy.
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         inside = [environment(*item) for item in pythons.items()]
