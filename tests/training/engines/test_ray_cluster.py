@@ -26,7 +26,6 @@ from fedp.device_runtime.errors import FedpError, MissingDependencyError  # noqa
 from fedp.training import client_optimizers  # noqa: E402
 from fedp.training.algorithms import algorithm_of  # noqa: E402
 from fedp.training.configuration import Stage, TrainingConfig  # noqa: E402
-from fedp.training.engines import ray_local  # noqa: E402
 from fedp.training.engines.contract import ClientType  # noqa: E402
 from fedp.training.engines.local import LocalEngine  # noqa: E402
 from fedp.training.engines.ray_cluster import ray_cluster  # noqa: E402
@@ -331,29 +330,6 @@ with ray_cluster(TrainingConfig(data="synthetic"), log):
     sys.stdin.readline() if sys.argv[2] == "0" else time.sleep(60)
 assert not [name for name in os.environ if name.startswith("RAY_AUTH")]
 """
-
-
-@pytest.mark.parametrize("late", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_node_that_starts_too_late_is_started_again(late, tmp_path, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    found, starts = ray._private.services.get_node, []
-
-    def get_node(*arguments):
-        starts.append(arguments)
-        if len(starts) <= late:
-            raise Exception("The current node timed out during startup.")
-        return found(*arguments)
-
-    monkeypatch.setattr(ray._private.services, "get_node", get_node)
-    monkeypatch.setattr(ray_local, "_END_SECONDS", 1)
-    before = set(psutil.Process().children())
-    config = TrainingConfig("synthetic", engine="ray")
-    too_late = "on this machine cannot be used from here: The current node timed out"
-    expected = pytest.raises(FedpError, match=too_late) if late == 3 else None
-    with expected or contextlib.nullcontext(), ray_cluster(config, tmp_path / "log"):
-        assert ray.cluster_resources()["CPU"] >= 1
-    assert set(psutil.Process().children()) <= before
-    assert len(starts) >= min(late + 1, 3)
 
 
 @pytest.mark.parametrize("number", [0, signal.SIGINT])
