@@ -57,6 +57,15 @@ class LiveWatch:
             )
         return verdict
 
+    def settle(self) -> None:
+        """Ends what a revert was decided on: whoever takes it back starts afresh.
+
+        Raises:
+            StateError: the state cannot be written.
+        """
+        self._generation = None
+        self._store.clear_outcomes()
+
 
 def share_hit(answer: np.ndarray, y: np.ndarray) -> float:
     """Share of one example's labels that are hit; -1 is no label.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import pathlib
 import threading
@@ -67,6 +68,7 @@ class Personalizer:
         self._serving: InferenceModel | Session | None
         self._serving = self._model(live and live.weights)
         self._live = live and live.id
+        self._row: Row | None = None
         self._watch = LiveWatch(store, watch or WatchPolicy())
         self._initial: InferenceModel | Session | None = None
         self.interpreter = self._kind = self._serving.interpreter
@@ -449,14 +451,16 @@ class Personalizer:
             return
         # A state that cannot be read is no reason not to predict.
         try:
-            if self._serving is not None and self._store.changed():
-                row = self._store.newest()
-                if (row and row.id) != self._live:
-                    self._serve(self._model(row and row.weights), row and row.id)
-        except StateError:
-            pass
+            with contextlib.suppress(StateError):
+                self._refresh()
         finally:
             self._changing.release()
+
+    def _refresh(self) -> None:
+        if self._serving is not None and self._store.changed():
+            row = self._store.newest()
+            if (row and row.id) != self._live:
+                self._serve(self._model(row and row.weights), row and row.id)
 
     def _infer(self, inputs: np.ndarray) -> np.ndarray:
         """Asks the live model; under the serving lock."""
@@ -465,9 +469,14 @@ class Personalizer:
         return self._serving.infer(inputs)
 
     def _watched(self) -> Row | None:
-        """The live generation, if its model is a personalized one."""
-        row = self._store.newest()
-        return row if row and row.weights is not None else None
+        """The live generation, if its model is a personalized one; its weights not."""
+        self._refresh()
+        if self._row is None or self._row.id != self._live:
+            row = self._store.newest()
+            personalized = row is not None and row.weights is not None
+            # Read once a generation: megabytes an outcome would cost more than it.
+            self._row = row._replace(weights=None) if row and personalized else None
+        return self._row
 
     def _judge(self, row: Row, outcome: OutcomePair) -> Verdict:
         verdict = self._watch.record(row, outcome)
@@ -475,6 +484,7 @@ class Personalizer:
             ready = self._model(None)
             number = self._store.commit(None, "revert", verdict.reason, row.evidence)
             self._serve(ready, number)
+            self._watch.settle()
         return verdict
 
     def _stored(self) -> tuple[np.ndarray, np.ndarray]:

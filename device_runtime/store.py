@@ -351,11 +351,19 @@ class Store:
             self._adapting.release()
 
     def changed(self) -> bool:
-        """Whether another process or `Store` changed the state since the last call."""
-        with self._reading() as connection:
-            now = (self._identity, _data_version(connection))
-            before, self._seen = self._seen, now
-            return now != before
+        """Whether another process or `Store` changed the state since the last call.
+
+        While another thread uses the state, the answer is no, and the next one tells.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            with self._reading() as connection:
+                now = (self._identity, _data_version(connection))
+                before, self._seen = self._seen, now
+                return now != before
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Closes the file; safe to call twice."""

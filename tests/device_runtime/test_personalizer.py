@@ -420,6 +420,8 @@ def test_reverts_a_model_whose_user_has_changed(
         assert all(record(device, PROBE_Y))  # It stands.
         assert device.rollback().live == 1
         assert (device.predict(PROBE) == after).all()
+        # Whoever takes the revert back is not overruled by what it was decided on.
+        assert not any(record(device, names[PROBE_Y]))
 
 
 def test_damaged_weights_fall_back(
