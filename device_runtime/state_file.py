@@ -214,6 +214,8 @@ def _look(
             _migrate(connection, path, artifact, weights_size)
     except sqlite3.OperationalError:  # Locked or unreadable now; not damaged.
         raise
+    except UnicodeDecodeError:  # SQLite's own message quotes the damaged bytes.
+        content.damage = "its schema is broken"
     except sqlite3.DatabaseError as error:
         content.damage = str(error)
     return connection, content
