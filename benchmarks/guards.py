@@ -45,9 +45,9 @@ GUARDS: dict[str, Policy] = {
     "paired, t > 2": Policy(guard="paired", epochs=5, caution=2.0),
     "cross-validation": Policy(guard="cross-validation", epochs=10),
     "blend": Policy(guard="blend", epochs=5),
-    "sure, 5 epochs, blend 1": Policy(epochs=5, blends=(1.0,)),
-    "sure, no flip test": Policy(flip_caution=0.0),
-    "sure (the default)": Policy(),
+    "sure, 5 epochs": Policy(epochs=5),
+    "sure, 10 epochs, blends": Policy(epochs=10, blends=(0.25, 0.5, 0.75, 1.0)),
+    "sure, 10 epochs": Policy(epochs=10),
 }
 
 

@@ -82,8 +82,6 @@ class Policy:
         blends: shares of the way from the initial to the adapted weights that may go
             live, each above 0, at most 1.
         caution: standard errors by which the log loss must fall.
-        flip_caution: standard deviations of chance by which labels won must exceed
-            labels lost.
     """
 
     trainable: str = "all"
@@ -94,9 +92,8 @@ class Policy:
     margin: float = 0.0
     guard: str = "sure"
     folds: int = 4
-    blends: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    caution: float = 1.25
-    flip_caution: float = 0.5
+    blends: tuple[float, ...] = (1.0,)
+    caution: float = 0.75
 
     def __post_init__(self) -> None:
         """Takes the lists of JSON too."""

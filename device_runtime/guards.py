@@ -98,7 +98,7 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
         best = max(gains, key=lambda gain: gain.loss)
         return _revert(f"nothing is surely better: {_told(best, evidence)}")
     # Of equals the first: fewer epochs, the smaller blend.
-    best = max(passed, key=lambda gain: gain.loss)
+    best = max(passed, key=kind.rank)
     return Decision(*best.candidate, _told(best, evidence))
 
 
@@ -117,39 +117,43 @@ def _sure_loss(gain: _Gain, evidence: Evidence, policy: Policy) -> bool:
 
 
 def _sure(gain: _Gain, evidence: Evidence, policy: Policy) -> bool:
-    """The paired test, and more labels won than lost by as many standard deviations.
+    """The paired test, and accuracy must gain the margin, as for `_any_gain`."""
+    return _sure_loss(gain, evidence, policy) and _any_gain(gain, evidence, policy)
 
-    Of f labels that flip, chance alone wins as many as it loses, to within sqrt(f).
-    """
-    if not _sure_loss(gain, evidence, policy):
-        return False
-    wanted = policy.flip_caution * math.sqrt(gain.flips)
-    enough = gain.net >= wanted - _ROUNDING * evidence.judged
-    return _any_gain(gain, evidence, policy) and (enough or not evidence.classes)
+
+def _least_loss(gain: _Gain) -> tuple[float, ...]:
+    return (gain.loss,)
+
+
+def _most_adapted(gain: _Gain) -> tuple[float, ...]:
+    """Log loss likes half-way models, accuracy does not: take the whole step."""
+    return (gain.candidate.blend, gain.candidate.epochs)
 
 
 class _Kind(NamedTuple):
     """A guard: which candidates it has judged, and which of them pass.
 
     Attributes:
-        passes: whether a candidate may live; of several the lowest loss does.
+        passes: whether a candidate may live.
+        rank: which of those that pass does: the highest.
         stops: whether fewer epochs are candidates too.
         blends: whether the policy's blends are, or 1 alone.
     """
 
     passes: Callable[[_Gain, Evidence, Policy], bool]
+    rank: Callable[[_Gain], tuple[float, ...]]
     stops: bool
     blends: bool
 
 
 _KINDS = {
-    "always": _Kind(_any_gain, stops=False, blends=False),
-    "never": _Kind(_any_gain, stops=False, blends=False),
-    "hold-out": _Kind(_any_gain, stops=False, blends=False),
-    "paired": _Kind(_sure_loss, stops=False, blends=False),
-    "cross-validation": _Kind(_any_gain, stops=True, blends=False),
-    "blend": _Kind(_any_gain, stops=False, blends=True),
-    "sure": _Kind(_sure, stops=True, blends=True),
+    "always": _Kind(_any_gain, _least_loss, stops=False, blends=False),
+    "never": _Kind(_any_gain, _least_loss, stops=False, blends=False),
+    "hold-out": _Kind(_any_gain, _least_loss, stops=False, blends=False),
+    "paired": _Kind(_sure_loss, _least_loss, stops=False, blends=False),
+    "cross-validation": _Kind(_any_gain, _least_loss, stops=True, blends=False),
+    "blend": _Kind(_any_gain, _least_loss, stops=False, blends=True),
+    "sure": _Kind(_sure, _most_adapted, stops=True, blends=True),
 }
 
 

@@ -69,7 +69,6 @@ def check_manifest(manifest: Manifest, losses: Iterable[str]) -> None:
         "folds": _is_count(policy.folds, 2),
         "blends": _are_blends(policy.blends),
         "caution": _is_number(policy.caution) and policy.caution >= 0,
-        "flip_caution": _is_number(policy.flip_caution) and policy.flip_caution >= 0,
         "optimizer_settings": _are_numbers(m.optimizer_settings),
         "ops": _are_numbers(m.ops),
         "parity": _is_table(m.parity, _is_parity),
