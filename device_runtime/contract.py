@@ -77,6 +77,11 @@ class Policy:
         hold_out: share of a client's examples kept back as the guard's evidence.
         min_hold_out: fewest hold-out examples on which the guard lets a model live.
         margin: hold-out accuracy (0..1) the personalized model must gain at least.
+        guard: one of `manifest_check.KINDS`.
+        folds: of the guards that cross-validate, 2 or more.
+        blends: shares of the way from the initial to the adapted weights that may go
+            live, each above 0, at most 1.
+        caution: standard errors by which the log loss must fall.
     """
 
     trainable: str = "all"
@@ -85,6 +90,14 @@ class Policy:
     hold_out: float = 0.25
     min_hold_out: int = 3
     margin: float = 0.0
+    guard: str = "sure"
+    folds: int = 4
+    blends: tuple[float, ...] = (1.0,)
+    caution: float = 0.75
+
+    def __post_init__(self) -> None:
+        """Takes the lists of JSON too."""
+        object.__setattr__(self, "blends", tuple(self.blends))
 
 
 @dataclasses.dataclass(frozen=True)

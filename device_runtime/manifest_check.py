@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _DEPTH = 16  # of lists and objects within each other
 _LARGEST = 2**31 - 1  # TFLite counts in int32
+KINDS = ("always", "never", "hold-out", "paired", "cross-validation", "blend", "sure")
 _HEX = {"sha256": 64, "certificate": 64, "signature": 128}
 
 
@@ -64,6 +65,10 @@ def check_manifest(manifest: Manifest, losses: Iterable[str]) -> None:
         "hold_out": _is_number(policy.hold_out) and 0 <= policy.hold_out <= 1,
         "min_hold_out": _is_count(policy.min_hold_out, 0),
         "margin": _is_number(policy.margin),
+        "guard": policy.guard in KINDS,
+        "folds": _is_count(policy.folds, 2),
+        "blends": _are_blends(policy.blends),
+        "caution": _is_number(policy.caution) and policy.caution >= 0,
         "optimizer_settings": _are_numbers(m.optimizer_settings),
         "ops": _are_numbers(m.ops),
         "parity": _is_table(m.parity, _is_parity),
@@ -120,6 +125,13 @@ def _are_numbers(table: Any) -> bool:
 
 def _is_table(table: Any, holds: Callable[[Any], bool]) -> bool:
     return isinstance(table, dict) and all(map(holds, table.values()))
+
+
+def _are_blends(blends: tuple[Any, ...]) -> bool:
+    """At least one; each once, above 0, at most 1."""
+    return 0 < len(blends) == len(set(blends)) and all(
+        _is_number(blend, above=0) and blend <= 1 for blend in blends
+    )
 
 
 def _has_numbers(fields: Any, *names: str) -> bool:
