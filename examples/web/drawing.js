@@ -1,7 +1,8 @@
 // A canvas to draw on with a pen, a finger, a mouse, or the arrow keys.
 
-const STEP = 8; // pixels an arrow key moves the pen
+const STEP = 10; // pixels an arrow key moves the pen
 const WIDTH = 22; // of a stroke, pixels
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** A drawing of white ink on black, whatever the page's colours are. */
 export class Drawing {
@@ -11,15 +12,17 @@ export class Drawing {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {() => void} onChange told when a stroke ends
+   * @param {(text: string) => void} onPen told where the arrow keys have moved the pen
    */
-  constructor(canvas, onChange) {
+  constructor(canvas, onChange, onPen) {
     this.canvas = canvas;
     this.ink = canvas.getContext("2d", { willReadFrequently: true });
     this.onChange = onChange;
+    this.onPen = onPen;
     this.clear();
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.#at = this.#down = null;
+      this.#at = null;
       this.#stroke(event.offsetX, event.offsetY);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -69,21 +72,22 @@ export class Drawing {
 
   /** Arrows move the pen; space lowers and lifts it. */
   #key(event) {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const move = moves[event.key];
+    const move = MOVES[event.key];
     if (!move && event.key !== " ") return;
     event.preventDefault();
     const { width, height } = this.canvas;
-    this.#at ??= [width / 2, height / 2];
-    if (!move) {
-      this.#down = !this.#down;
-      if (this.#down) this.#line(...this.#at);
-      else this.onChange();
-      return;
-    }
-    const x = Math.min(Math.max(this.#at[0] + STEP * move[0], 0), width);
-    const y = Math.min(Math.max(this.#at[1] + STEP * move[1], 0), height);
-    if (this.#down) this.#line(x, y);
-    else this.#at = [x, y];
+    const [x, y] = this.#at ?? [width / 2, height / 2];
+    const [right, down] = move ?? [0, 0];
+    const to = [clamped(x + STEP * right, width), clamped(y + STEP * down, height)];
+    if (!move) this.#down = !this.#down;
+    if (this.#down) this.#line(...to);
+    else this.#at = to;
+    if (!move && !this.#down) this.onChange();
+    const [column, row] = to.map((at) => Math.round(at / STEP));
+    this.onPen(`Pen ${this.#down ? "down" : "up"} at column ${column}, row ${row}.`);
   }
+}
+
+function clamped(value, highest) {
+  return Math.min(Math.max(value, 0), highest);
 }

@@ -7,7 +7,7 @@ import { Model } from "./model.js";
 import { chanceOf, personalize, plainClasses } from "./personalize.js";
 import { State } from "./state.js";
 
-const LOCK = "fedp-adapting"; // one adaptation at a time, in all tabs
+const LOCK = "fedp-changing"; // one change of the live model at a time, in all tabs
 const SHOWN = 5; // classes in the comparison
 
 const by = (id) => /** @type {any} */ (document.getElementById(id));
@@ -28,9 +28,12 @@ class Page {
       `${manifest.model}: ${manifest.classes.length} classes, artifact ${manifest.sha256.slice(0, 12)}`;
     by("file").addEventListener("change", () => this.#guarded(() => this.#load()));
     by("remove").addEventListener("click", () => this.#guarded(() => this.#remove()));
-    by("personalize").addEventListener("click", () => this.#guarded(() => this.#personalize()));
-    by("roll-back").addEventListener("click", () => this.#guarded(() => this.#rollBack()));
-    by("forget").addEventListener("click", () => this.#guarded(() => this.#forget()));
+    by("personalize").addEventListener("click", () => this.#changing(() => this.#personalize()));
+    by("roll-back").addEventListener("click", () => this.#changing(() => this.#rollBack()));
+    by("forget").addEventListener("click", () => this.#changing(() => this.#forget()));
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.#guarded(() => this.#show()); // Another tab may have changed it.
+    });
     if (this.images) this.#allowDrawing();
     else if (!plainClasses(manifest)) by("what").textContent = "Output";
   }
@@ -39,8 +42,7 @@ class Page {
     const artifact = await fetchArtifact("model.tflite");
     const state = await State.open(artifact.manifest.sha256);
     const page = new Page(artifact, state, await Model.open(artifact), await Model.open(artifact));
-    await page.#serve();
-    await page.#list();
+    await page.#show();
     document.querySelector("main").inert = false;
   }
 
@@ -48,7 +50,11 @@ class Page {
     for (const [at, name] of this.manifest.classes.entries()) {
       by("label").add(new Option(name, String(at)));
     }
-    const drawing = new Drawing(by("canvas"), () => this.#guarded(() => this.#showDrawn(drawing)));
+    const drawing = new Drawing(
+      by("canvas"),
+      () => this.#guarded(() => this.#showDrawn(drawing)),
+      (text) => (by("pen").textContent = text),
+    );
     by("inverted").checked = localStorage.getItem("inverted") === "yes";
     by("inverted").addEventListener("change", () => {
       localStorage.setItem("inverted", by("inverted").checked ? "yes" : "no");
@@ -95,28 +101,25 @@ class Page {
   }
 
   async #personalize() {
-    await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
-      if (!lock) throw new Error("another tab is adapting: wait for it");
-      const examples = await this.state.examples();
-      this.#checkFit(examples);
-      const y = examples.map((example) => example.y);
-      by("progress").hidden = false;
-      try {
-        const x = examples.map((example) => example.x);
-        const chance = chanceOf(this.manifest, y, 0);
-        const onStep = (done, of, loss) => {
-          by("progress").value = done / of;
-          by("step").textContent = `step ${done} of ${of}, loss ${loss.toFixed(3)}`;
-        };
-        const found = await personalize(this.live, this.initial, x, y, { chance, onStep });
-        await this.state.keep(found.weights, found.decision);
-      } finally {
-        by("progress").hidden = true;
-        by("step").textContent = "";
-        await this.initial.reset();
-        await this.#serve();
-      }
-    });
+    const examples = await this.state.examples();
+    this.#checkFit(examples);
+    const x = examples.map((example) => example.x);
+    const y = examples.map((example) => example.y);
+    by("progress").hidden = false;
+    try {
+      const onStep = (done, of, loss) => {
+        by("progress").value = done / of;
+        by("step").textContent = `Step ${done} of ${of}, loss ${loss.toFixed(3)}`;
+      };
+      const chance = chanceOf(this.manifest, y, 0);
+      const found = await personalize(this.live, this.initial, x, y, { chance, onStep });
+      await this.state.keep(found.weights, found.decision);
+    } finally {
+      by("progress").hidden = true;
+      by("step").textContent = "";
+      await this.initial.reset();
+      await this.#serve();
+    }
   }
 
   /** Examples of another model may lie in the same state. */
@@ -135,11 +138,15 @@ class Page {
     if (!confirm("Delete all examples, and all that was learned from them?")) return;
     await this.state.forget();
     this.#choose(null);
+    await this.#show();
+  }
+
+  async #show() {
     await this.#serve();
     await this.#list();
   }
 
-  /** Makes what the state says live, and shows it. */
+  /** Makes what the state says live, and says so. */
   async #serve() {
     const found = await this.state.live();
     if (found?.weights) await this.live.restore(found.weights);
@@ -149,7 +156,11 @@ class Page {
       ? "The personalized model is live."
       : "The initial model is live.";
     by("reason").textContent = found?.decision.reason ?? "Nothing was learned yet.";
-    by("roll-back").disabled = !found;
+    const newest = (await this.state.generations()).at(-1);
+    by("roll-back").disabled = !newest;
+    if (newest && newest.id !== found?.id) {
+      by("error").textContent = "The newest stored model is damaged: the one before it is live.";
+    }
     if (this.probe) await this.#compare(this.probe.x, this.probe.name);
   }
 
@@ -218,6 +229,16 @@ class Page {
       line.append(head, cell(before, at, shares), cell(after, at, shares));
       return line;
     });
+  }
+
+  /** As `#guarded`, in one tab at a time. */
+  #changing(work) {
+    return this.#guarded(() =>
+      navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
+        if (!lock) throw new Error("another tab is changing the model: wait for it");
+        await work();
+      }),
+    );
   }
 
   /** Runs what a control does; nothing else meanwhile, and an error is shown. */
