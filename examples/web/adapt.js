@@ -1,6 +1,7 @@
 // Local epochs of the client optimizer on one person's examples; see
 // device_runtime/adaptation.py.
 
+const EXPLODED = 1000; // a loss so many times the first, or 1, will not come back
 const PATIENCE = 40; // ms of work after which the page may draw and answer
 
 /**
@@ -21,7 +22,7 @@ const PATIENCE = 40; // ms of work after which the page may draw and answer
  * @param {(loss: number) => void} [options.onStep] told of every step
  * @param {(epochs: number) => Promise<void>} [options.onEpoch] told of those completed
  * @returns {Promise<{losses: number[], finite: boolean}>} each step's loss before it;
- *   it ends at the first that is NaN or Inf: the weights are then of no use
+ *   it ends at the first that explodes or is NaN: the weights are then of no use
  */
 export async function adapt(model, x, y, options) {
   const { epochs, learningRate, order, onStep, onEpoch } = options;
@@ -35,7 +36,8 @@ export async function adapt(model, x, y, options) {
       const loss = await model.trainStep(pick(x, batch), pick(y, batch), learningRate);
       losses.push(loss);
       onStep?.(loss);
-      if (!Number.isFinite(loss)) return { losses, finite: false };
+      const exploded = loss > EXPLODED * Math.max(losses[0], 1);
+      if (!Number.isFinite(loss) || exploded) return { losses, finite: false };
       if (performance.now() - drawn > PATIENCE) {
         await new Promise((resolve) => setTimeout(resolve));
         drawn = performance.now();

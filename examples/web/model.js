@@ -30,6 +30,9 @@ export class Model {
    * @returns {Promise<Model>}
    */
   static async open({ content, manifest }) {
+    if (!manifest.fixed_batch) {
+      throw new Error("LiteRT.js takes fixed shapes alone: export with --fixed-batch");
+    }
     runtime ??= loadLiteRt(WASM.pathname);
     await runtime;
     return new Model(manifest, await loadAndCompile(content, { accelerator: "wasm" }));

@@ -4,11 +4,14 @@ import { fetchArtifact } from "./artifact.js";
 import { Drawing } from "./drawing.js";
 import { examplesFrom } from "./examples.js";
 import { Model } from "./model.js";
-import { chanceOf, personalize, plainClasses } from "./personalize.js";
+import { areClasses, chanceOf, personalize } from "./personalize.js";
 import { State } from "./state.js";
 
 const LOCK = "fedp-changing"; // one change of the live model at a time, in all tabs
 const SHOWN = 5; // classes in the comparison
+
+// Who must have signed the artifact: an Ed25519 key, 32 bytes in hex. null: anyone, or nobody.
+const PUBLIC_KEY = null;
 
 const by = (id) => /** @type {any} */ (document.getElementById(id));
 
@@ -23,7 +26,8 @@ class Page {
     this.state = state;
     this.initial = initial; // never trained
     this.live = live; // trains, and serves what is live
-    this.images = isImage(manifest) && plainClasses(manifest);
+    this.shares = areClasses(manifest) && !manifest.labels.shape.length; // one class an example
+    this.images = this.shares && isImage(manifest);
     by("model").textContent =
       `${manifest.model}: ${manifest.classes.length} classes, artifact ${manifest.sha256.slice(0, 12)}`;
     by("file").addEventListener("change", () => this.#guarded(() => this.#load()));
@@ -35,11 +39,11 @@ class Page {
       if (!document.hidden) this.#guarded(() => this.#show()); // Another tab may have changed it.
     });
     if (this.images) this.#allowDrawing();
-    else if (!plainClasses(manifest)) by("what").textContent = "Output";
+    else if (!this.shares) by("what").textContent = "Output";
   }
 
   static async open() {
-    const artifact = await fetchArtifact("model.tflite");
+    const artifact = await fetchArtifact("model.tflite", PUBLIC_KEY);
     const state = await State.open(artifact.manifest.sha256);
     const page = new Page(artifact, state, await Model.open(artifact), await Model.open(artifact));
     await page.#show();
@@ -194,7 +198,7 @@ class Page {
   }
 
   #named(y) {
-    if (this.manifest.labels.loss === "mean_squared_error") return Array.from(y).join(", ");
+    if (!areClasses(this.manifest)) return Array.from(y).join(", ");
     return Array.from(y, (label) => this.manifest.classes[label] ?? "-").join(" ");
   }
 
@@ -216,7 +220,7 @@ class Page {
   }
 
   #lines(before, after) {
-    const shares = plainClasses(this.manifest);
+    const shares = this.shares;
     const all = Array.from(before, (_, at) => at);
     const best = (at) => Math.max(before[at], after[at]);
     const shown = shares ? all.sort((a, b) => best(b) - best(a)).slice(0, SHOWN) : all;

@@ -2,7 +2,8 @@
 
 import { adapt, pick } from "./adapt.js";
 import { candidatesOf, decide } from "./guard.js";
-import { randomFrom, shuffled, trialsOf } from "./trials.js";
+import { distinctOf, randomFrom, shuffled, trialsOf } from "./trials.js";
+import { allFinite, blended } from "./weights.js";
 
 /**
  * @typedef {import("./model.js").Model} Model
@@ -27,8 +28,8 @@ import { randomFrom, shuffled, trialsOf } from "./trials.js";
  * @returns {Chance}
  */
 export function chanceOf(manifest, y, seed) {
-  const labels = plainClasses(manifest) ? y.map((row) => row[0]) : null;
-  const trials = trialsOf(manifest.policy, y.length, labels, randomFrom(seed));
+  const labels = areClasses(manifest) ? y : null;
+  const trials = trialsOf(manifest.policy, labels, shuffled(y.length, randomFrom(seed)));
   const order = () => {
     const random = randomFrom(seed + 1);
     return (_epoch, count) => shuffled(count, random);
@@ -36,9 +37,9 @@ export function chanceOf(manifest, y, seed) {
   return { trials, order };
 }
 
-/** Whether a label is one class. */
-export function plainClasses(manifest) {
-  return manifest.labels.loss !== "mean_squared_error" && manifest.labels.shape.length === 0;
+/** Whether there is such a thing as a correct answer. */
+export function areClasses(manifest) {
+  return manifest.labels.loss !== "mean_squared_error";
 }
 
 /**
@@ -56,7 +57,9 @@ export function plainClasses(manifest) {
 export async function personalize(model, judge, x, y, { chance, onStep }) {
   const { manifest } = model;
   const { policy } = manifest;
-  const { trials, order } = chance;
+  const { order } = chance;
+  const wanted = candidatesOf(policy);
+  const trials = wanted.length ? chance.trials : [];
   const size = manifest.batch_size;
   const parts = [...trials.map(({ adapt: numbers }) => numbers.length), x.length];
   const steps = parts.reduce((sum, n) => sum + policy.epochs * Math.ceil(n / size), 0);
@@ -67,7 +70,7 @@ export async function personalize(model, judge, x, y, { chance, onStep }) {
   const theta = await judge.save();
   const losses = [];
   const initial = { losses: [], correct: [] };
-  const candidates = candidatesOf(policy).map((c) => ({ ...c, losses: [], correct: [] }));
+  const candidates = wanted.map((candidate) => ({ ...candidate, losses: [], correct: [] }));
   let finite = true;
   for (const [at, trial] of trials.entries()) {
     const heldX = pick(features, trial.judge);
@@ -80,10 +83,10 @@ export async function personalize(model, judge, x, y, { chance, onStep }) {
       order: order(at),
       onStep: told,
       onEpoch: async (epochs) => {
-        const wanted = candidates.filter((candidate) => candidate.epochs === epochs);
-        if (!wanted.length) return;
+        const due = candidates.filter((candidate) => candidate.epochs === epochs);
+        if (!due.length) return;
         const adapted = await model.save();
-        for (const candidate of wanted) {
+        for (const candidate of due) {
           await judge.restore(blended(theta, adapted, candidate.blend));
           append(candidate, await judge.evaluate(heldX, heldY));
         }
@@ -91,16 +94,16 @@ export async function personalize(model, judge, x, y, { chance, onStep }) {
       },
     });
     losses.push(run.losses);
-    finite &&= run.finite;
+    finite = run.finite;
     if (!finite) break;
   }
   const evidence = {
     initial,
-    candidates,
+    candidates: finite ? candidates : [],
     examples: x.length,
-    distinct: new Set(y.flatMap((row) => Array.from(row))).size,
+    distinct: distinctOf(y),
     finite,
-    classes: manifest.labels.loss !== "mean_squared_error",
+    classes: areClasses(manifest),
   };
   const decision = decide(evidence, policy);
   if (!decision.blend) return { decision, evidence, losses, weights: null };
@@ -121,16 +124,4 @@ export async function personalize(model, judge, x, y, { chance, onStep }) {
 function append(score, more) {
   score.losses.push(...more.losses);
   score.correct.push(...more.correct);
-}
-
-/** The weights theta + blend (adapted - theta), in float32 as on every device. */
-export function blended(theta, adapted, blend) {
-  if (blend === 1) return adapted;
-  return theta.map((from, at) =>
-    from.map((weight, n) => weight + Math.fround(blend) * Math.fround(adapted[at][n] - weight)),
-  );
-}
-
-function allFinite(weights) {
-  return weights.every((weight) => weight.every((value) => Number.isFinite(value)));
 }

@@ -2,6 +2,7 @@
 // each bound to the artifact it was trained in. See docs/state.md for the same on a device.
 
 import { hex } from "./artifact.js";
+import { blobOf } from "./weights.js";
 
 const KEPT_GENERATIONS = 3;
 const CAPACITY = 1000; // examples
@@ -137,7 +138,7 @@ export class State {
 /** SHA-256 of weights, in hex; empty for the initial model. */
 async function hashOf(weights) {
   if (!weights) return "";
-  return hex(await crypto.subtle.digest("SHA-256", await new Blob(weights).arrayBuffer()));
+  return hex(await crypto.subtle.digest("SHA-256", await blobOf(weights)));
 }
 
 function settled(request) {

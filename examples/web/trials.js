@@ -42,37 +42,39 @@ export function shuffled(count, random) {
  * The trials that a policy's guard asks for; none where nothing can be judged.
  *
  * @param {any} policy of the manifest
- * @param {number} count of examples
- * @param {number[] | null} labels the class of each, or null where they are no classes
- * @param {Random} random
+ * @param {Int32Array[] | null} labels of each example; null where they are no classes
+ * @param {number[]} order of the examples, by chance
  * @returns {Trial[]}
  */
-export function trialsOf(policy, count, labels, random) {
-  const few = count < Math.max(policy.min_hold_out, 2);
-  const oneClass = labels && new Set(labels).size === 1;
+export function trialsOf(policy, labels, order) {
+  const few = order.length < Math.max(policy.min_hold_out, 2);
+  const oneClass = labels && distinctOf(labels) === 1;
   if (few || oneClass || policy.guard === "always" || policy.guard === "never") return [];
-  let folds = Math.min(Math.max(policy.folds, 2), count);
-  let judged = folds;
+  let folds = Math.min(Math.max(policy.folds, 2), order.length);
+  let judging = folds;
   if (policy.guard === "hold-out") {
     if (!(policy.hold_out > 0)) return [];
     folds = Math.max(2, Math.floor(1 / policy.hold_out + 0.5));
-    judged = 1;
+    judging = 1;
   }
-  const fold = foldOf(count, labels, folds, random);
+  const fold = foldOf(labels, order, folds);
   const numbers = Array.from(fold, (_, at) => at);
-  return Array.from({ length: judged }, (_, k) => ({
+  return Array.from({ length: judging }, (_, k) => ({
     adapt: numbers.filter((at) => fold[at] !== k),
     judge: numbers.filter((at) => fold[at] === k),
   }));
 }
 
-/** The fold of each example: sizes, and each label's share, nearly equal. */
-function foldOf(count, labels, folds, random) {
-  const order = shuffled(count, random);
-  if (labels) order.sort((a, b) => labels[a] - labels[b]);
-  const fold = new Array(count);
-  order.forEach((at, place) => {
-    fold[at] = place % folds;
-  });
+/** The number of distinct classes; -1 is none. */
+export function distinctOf(labels) {
+  return new Set(labels.flatMap((row) => Array.from(row)).filter((label) => label >= 0)).size;
+}
+
+/** The fold of each example: sizes, and each single label's share, nearly equal. */
+function foldOf(labels, order, folds) {
+  const single = labels?.every((row) => row.length === 1);
+  const sorted = single ? order.toSorted((a, b) => labels[a][0] - labels[b][0]) : order;
+  const fold = new Array(order.length);
+  for (const [place, at] of sorted.entries()) fold[at] = place % folds;
   return fold;
 }

@@ -206,7 +206,7 @@ def test_the_page_adapts_and_decides_as_python_does(
         "orders": orders_of(manifest, len(x), trials),
         "vectors": [],
     }
-    found = json.loads(node("test/drive.mjs", given=given))
+    found = json.loads(node("tests/drive.mjs", given=given))
     compared, used = found["compared"], found["used"]
 
     assert compared["sha256"] == manifest.sha256
