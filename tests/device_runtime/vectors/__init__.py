@@ -1,0 +1,40 @@
+"""What the Python runtime computes, as JSON: `python -m tests.device_runtime.vectors`.
+
+JSON has no NaN and no Inf: they are the strings "NaN", "Infinity" and "-Infinity". A
+float32 is written as the shortest decimal of the float64 that equals it.
+"""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+from . import candidates, guard
+
+# In the sources: an installed package may be a folder of links.
+HOME = pathlib.Path(__file__).parents[3] / "device_runtime" / "vectors"
+_MAKERS = {
+    "candidates.json": candidates.vectors,
+    "guard.json": guard.vectors,
+}
+
+
+def texts() -> dict[str, str]:
+    """Name of each file -> what it holds."""
+    return {name: to_text(make()) for name, make in _MAKERS.items()}
+
+
+def to_text(vectors: list[dict[str, Any]]) -> str:
+    """A JSON array, one vector a line, so that a change shows as the lines it is."""
+    lines = (json.dumps(_plain(vector), allow_nan=False) for vector in vectors)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{value}".replace("inf", "Infinity")
+    return value
