@@ -9,19 +9,24 @@ import math
 import pathlib
 from typing import Any
 
-from . import candidates, guard
+from . import candidates, guard, seal, trials, watch, weights
 
 # In the sources: an installed package may be a folder of links.
 HOME = pathlib.Path(__file__).parents[3] / "device_runtime" / "vectors"
-_MAKERS = {
+MAKERS = {
+    "blend.json": weights.blends,
     "candidates.json": candidates.vectors,
     "guard.json": guard.vectors,
+    "seal.json": seal.vectors,
+    "trials.json": trials.vectors,
+    "watch.json": watch.vectors,
+    "weights.json": weights.blobs,
 }
 
 
-def texts() -> dict[str, str]:
-    """Name of each file -> what it holds."""
-    return {name: to_text(make()) for name, make in _MAKERS.items()}
+def text_of(name: str) -> str:
+    """What a file holds."""
+    return to_text(MAKERS[name]())
 
 
 def to_text(vectors: list[dict[str, Any]]) -> str:
