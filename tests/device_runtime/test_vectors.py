@@ -50,6 +50,21 @@ def score(fields: dict[str, Any]) -> Score:
     return found
 
 
+def assert_close(found: Any, wanted: Any) -> None:
+    """Equal, but for the last bits of numbers: Python 3.12 adds more exactly."""
+    if isinstance(wanted, dict):
+        assert list(found) == list(wanted), AGAIN
+        found, wanted = list(found.values()), list(wanted.values())
+    if isinstance(wanted, list):
+        assert len(found) == len(wanted), AGAIN
+        for one, other in zip(found, wanted):
+            assert_close(one, other)
+    elif isinstance(wanted, float):
+        assert found == pytest.approx(wanted, rel=1e-12, abs=0), AGAIN
+    else:
+        assert found == wanted, AGAIN
+
+
 def test_no_file_is_left_behind() -> None:
     assert sorted(path.name for path in INSTALLED.glob("*")) == sorted(MAKERS)
 
@@ -58,7 +73,7 @@ def test_no_file_is_left_behind() -> None:
 def test_file_is_what_the_runtime_computes_now(name: str) -> None:
     if name == "seal.json":
         pytest.importorskip("cryptography")
-    assert (INSTALLED / name).read_text(encoding="ascii") == text_of(name), AGAIN
+    assert_close(stored(name), json.loads(text_of(name)))
 
 
 @pytest.mark.parametrize("vector", by_name(stored("guard.json")))
@@ -129,7 +144,7 @@ def test_watch(vector: dict[str, Any]) -> None:
     assert payoffs == vector["payoffs"]
     watch = Watch(expected, policy, reverted=vector["reverted"])
     found = [watch.add(OutcomePair(*pair))[:3] for pair in vector["outcomes"]]
-    assert [list(verdict) for verdict in found] == vector["verdicts"]
+    assert_close([list(verdict) for verdict in found], vector["verdicts"])
     assert watch.verdict().reason == vector["reason"]
 
 
