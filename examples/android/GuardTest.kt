@@ -1,5 +1,7 @@
 package fedp
 
+import java.nio.ByteBuffer
+import java.util.Base64
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertArrayEquals
@@ -55,6 +57,26 @@ class GuardTest {
             assertArrayEquals(ints(one.getJSONArray("judge")), other.judge)
         }
         wanted.size to found.size
+    }
+
+    @Test
+    fun blendsAsPythonDoes() = each("blend.json") { vector ->
+        val (initial, adapted, live) =
+            listOf("initial", "adapted", "live").map { floats(vector.getJSONArray(it)) }
+        live.toList() to blended(initial, adapted, vector.getDouble("blend")).toList()
+    }
+
+    @Test
+    fun readsWholeFilesAlone() = each("seal.json") { vector ->
+        val file = ByteBuffer.wrap(Base64.getDecoder().decode(vector.getString("file")))
+        val refused =
+            try {
+                Manifest.of(file)
+                false
+            } catch (error: ArtifactError) {
+                true
+            }
+        !vector.isNull("error") to refused
     }
 
     private fun each(file: String, wantedAndFound: (JSONObject) -> Pair<Any, Any>) {
