@@ -172,7 +172,6 @@ def test_weights(vector: dict[str, Any]) -> None:
     assert weights.to_blob(found, specs) == blob
 
 
-@pytest.mark.skipif(not hasattr(weights, "blended"), reason="no executor yet")
 @pytest.mark.parametrize("vector", by_name(stored("blend.json")))
 def test_blend(vector: dict[str, Any]) -> None:
     theta, adapted = (
