@@ -57,10 +57,11 @@ async function onPage(browser, address, work) {
   return found;
 }
 
+/** Waits for the page to open the artifact, or to say why it does not. */
 async function ready(page) {
-  await page.waitForSelector("main:not([inert])").catch(async () => {
-    throw new Error(await page.$eval("#model", (line) => line.textContent));
-  });
+  await page.waitForSelector("main:not([inert]), #model[role=alert]");
+  const refusal = await page.$("#model[role=alert]");
+  if (refusal) throw new Error(await refusal.evaluate((line) => line.textContent));
 }
 
 /** In the page: the same examples, folds and orders as Python's, step by step. */
@@ -218,7 +219,10 @@ async function damage() {
     newest.weights[0][0] += 1;
     store.put(newest);
   };
-  await new Promise((resolve) => (change.oncomplete = resolve));
+  await new Promise((resolve, reject) => {
+    change.oncomplete = resolve;
+    change.onabort = () => reject(new Error("there are no weights to damage"));
+  });
   request.result.close();
 }
 
