@@ -22,6 +22,7 @@ from click.core import ParameterSource
 import fedp
 from fedp.device_runtime.contract import LOSSES
 from fedp.device_runtime.errors import FedpError
+from fedp.device_runtime.manifest_check import KINDS
 from fedp.training.configuration import (
     ENGINES,
     OPTIMIZERS,
@@ -396,23 +397,48 @@ _rates = _List(_rate, "finite numbers above 0")
 )
 @click.option("--epochs", type=_ints, help="[default: 1,2,5,10]")
 @click.option(
+    "--guards",
+    "guard",
+    multiple=True,
+    type=click.Choice(KINDS),
+    help="Repeatable; what docs/guard.md says of them.  [default: the policy's]",
+)
+@click.option(
     "--hold-outs",
     "hold_out",
     type=_floats,
-    help="Shares held out for the guard; each costs as much as a rate.  "
+    help="Shares held out for the guard of that name; each costs as much as a rate.  "
     "[default: 0.25]",
+)
+@click.option(
+    "--folds",
+    type=_ints,
+    help="Of the guards that cross-validate; each costs as much as a rate.  "
+    "[default: 4]",
+)
+@click.option(
+    "--blends",
+    type=_floats,
+    help="One set: shares of the way to the adapted weights that may go live.  "
+    "[default: 1]",
+)
+@click.option(
+    "--cautions",
+    "caution",
+    type=_floats,
+    help="Standard errors by which the log loss must fall.  [default: 0,0.75,1.5]",
 )
 @click.option(
     "--margins",
     "margin",
     type=_floats,
-    help="Gains that the guard asks for, 0 to 1.  [default: 0,0.02,0.05]",
+    help="Gains that the guard asks for, 0 to 1.  [default: 0,0.02]",
 )
 @click.option(
     "--min-hold-outs",
     "min_hold_out",
     type=_ints,
-    help="Fewest examples that the guard judges by.  [default: 3,5,10]",
+    help="Fewest examples that the guard judges by.  [default: 3,10]",
 )
 @click.option(
     "--max-hurt",
@@ -445,6 +471,7 @@ def tune(
     processes: int,
     max_examples: int | None,
     interpreter: str | None,
+    blends: list[float] | None,
     **grid: Any,
 ) -> None:
     r"""Choose how devices personalize, on validation clients; export then uses it.
@@ -462,7 +489,7 @@ def tune(
         found = run_tuning(
             run,
             stage=stage,
-            grid=grid,
+            grid={**grid, "blends": [tuple(blends)] if blends else ()},
             max_hurt=max_hurt,
             clients_limit=clients_limit,
             max_examples=max_examples,
@@ -539,6 +566,7 @@ _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
 @click.option("--trainable", help="all, head, last:N or a pattern of layer names.")
 @click.option("--learning-rate", type=_Rate(), help="In place of the policy's.")
 @click.option("--epochs", type=click.IntRange(1), help="In place of the policy's.")
+@click.option("--guard", type=click.Choice(KINDS), help="In place of the policy's.")
 @click.option("--untuned", is_flag=True, help="Not the policy that fedp tune chose.")
 @click.pass_context
 def export(
@@ -841,13 +869,12 @@ def personalize(
         hits = outcome.initial_accuracy, outcome.personalized_accuracy
         numbers.insert(0, ("accuracy", *hits))
     _print_table(
-        [(f"on {outcome.hold_out} held out", "initial", "personalized")]
+        [(f"on {outcome.judged} judged", "initial", "personalized")]
         + [(name, _number(a), _number(b)) for name, a, b in numbers]
     )
     click.echo(
         f"\n{outcome.decision}: {outcome.reason}\n"
-        f"adapted on {outcome.examples} examples, {outcome.epochs} epochs, "
-        f"{outcome.steps} steps, {outcome.seconds:.1f} s"
+        f"{outcome.examples} examples, {outcome.steps} steps, {outcome.seconds:.1f} s"
     )
 
 

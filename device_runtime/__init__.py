@@ -7,25 +7,31 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
+    from fedp.device_runtime.adaptation import Adaptation, adapt
     from fedp.device_runtime.artifact_file import read_artifact
+    from fedp.device_runtime.budget import Budget, Meter
     from fedp.device_runtime.contract import Manifest, Policy
-    from fedp.device_runtime.guard import Decision, Evidence, Score, decide
+    from fedp.device_runtime.evidence import Candidate, Evidence, Score
+    from fedp.device_runtime.guards import Decision, decide
     from fedp.device_runtime.interpreter import available_interpreters
     from fedp.device_runtime.outcome import Outcome, Status
     from fedp.device_runtime.personalizer import Personalizer
+    from fedp.device_runtime.progress import Progress
     from fedp.device_runtime.session import Session
     from fedp.device_runtime.store import forget_state
     from fedp.device_runtime.verification import Verification, verify_artifact
 
 _MODULES = {
-    "adaptation": ("Adaptation", "Budget", "adapt"),
+    "adaptation": ("Adaptation", "adapt"),
     "artifact_file": ("read_artifact",),
+    "budget": ("Budget", "Meter"),
     "contract": ("Manifest", "Policy"),
-    "guard": ("Decision", "Evidence", "Score", "decide"),
+    "evidence": ("Candidate", "Evidence", "Score"),
+    "guards": ("Decision", "decide"),
     "interpreter": ("available_interpreters",),
     "outcome": ("Outcome", "Status"),
     "personalizer": ("Personalizer",),
+    "progress": ("Progress",),
     "session": ("Session",),
     "store": ("forget_state",),
     "verification": ("Verification", "verify_artifact"),
@@ -35,12 +41,15 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Adaptation",
     "Budget",
+    "Candidate",
     "Decision",
     "Evidence",
     "Manifest",
+    "Meter",
     "Outcome",
     "Personalizer",
     "Policy",
+    "Progress",
     "Score",
     "Session",
     "Status",

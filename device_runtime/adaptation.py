@@ -8,39 +8,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from fedp.device_runtime.budget import Meter
 from fedp.device_runtime.contract import Policy
-from fedp.device_runtime.errors import FedpError
 from fedp.device_runtime.session import Session
 
 # Called after each local epoch with its number, from 1, its mean training loss (NaN or
 # Inf after the step that ended the adaptation), and the session as it is by then.
 OnEpoch = Callable[[int, float, Session], None]
+# Called after each step with the epoch it is of, from 1, and its training loss.
+OnStep = Callable[[int, float], None]
+
+# A batch's loss this many times the first one's, or 1, will not come back.
+EXPLODED = 1e3
 
 
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """What one adaptation may cost; None sets no limit.
+class Position(NamedTuple):
+    """Where an adaptation stands between two steps.
 
     Attributes:
-        seconds: no step begins later than this after the first.
-        steps: most optimizer steps.
-        epochs: local epochs to run, in place of the policy's.
+        epoch: local epochs completed.
+        step: steps taken of the next one.
+        loss: sum of the training losses of that one's examples so far.
+        first: training loss of the very first step; NaN before it.
     """
 
-    seconds: float | None = None
-    steps: int | None = None
-    epochs: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuses negative limits."""
-        for name, limit in dataclasses.asdict(self).items():
-            if limit is not None and not limit >= 0:
-                raise FedpError(f"budget of {limit} {name}: give 0 or more")
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    first: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,20 +49,22 @@ class Adaptation:
 
     Attributes:
         steps: optimizer steps taken.
-        epochs: local epochs completed.
+        epochs: local epochs completed, those before its start included.
         losses: training loss of each step's batch, before the step.
-        stopped_by: "epochs" (all done), "steps" or "seconds" (the budget), or "loss"
-            (NaN or Inf: the weights are of no use).
+        stopped_by: "epochs" (all done), what `Meter.reached` said, or "loss" (NaN, Inf
+            or exploded: the weights are of no use).
+        position: where to go on from.
     """
 
     steps: int
     epochs: int
     losses: tuple[float, ...]
     stopped_by: str
+    position: Position
 
     @property
     def finite(self) -> bool:
-        """Whether every loss was a finite number."""
+        """Whether every loss was a sensible number."""
         return self.stopped_by != "loss"
 
 
@@ -73,9 +75,11 @@ def adapt(
     policy: Policy,
     *,
     batch_size: int,
-    budget: Budget | None = None,
+    meter: Meter | None = None,
     seed: int = 0,
+    start: Position | None = None,
     on_epoch: OnEpoch | None = None,
+    on_step: OnStep | None = None,
 ) -> Adaptation:
     """Runs local epochs from the session's weights, in place.
 
@@ -88,46 +92,48 @@ def adapt(
         y: labels [n, *label_shape].
         policy: learning rate and local epochs.
         batch_size: examples a step, at most the artifact's.
-        budget: when to stop earlier.
+        meter: when to stop earlier.
         seed: of the order of examples.
+        start: where an adaptation with the same arguments stopped; the session holds
+            its weights and slots.
         on_epoch: told of every completed epoch, and of the one that a "loss" ended;
-            may infer with the session, but not change its weights.
+            must leave the session's weights and slots as they are.
+        on_step: told of every step.
     """
-    budget = budget or Budget()
-    epochs = policy.epochs if budget.epochs is None else budget.epochs
+    meter = meter or Meter()
+    epoch, step, total, first = start or Position()
     random = np.random.default_rng(seed)
-    started = time.monotonic()
+    for _ in range(epoch):
+        random.permutation(len(x))
     losses: list[float] = []
-    for epoch in range(epochs):
-        weighted = 0.0
-        for batch in _batches(len(x), batch_size, random):
-            limit = _reached(budget, len(losses), time.monotonic() - started)
+
+    def done(stopped_by: str) -> Adaptation:
+        position = Position(epoch, step, total, first)
+        return Adaptation(len(losses), epoch, tuple(losses), stopped_by, position)
+
+    while epoch < policy.epochs:
+        order = random.permutation(len(x))
+        for at in range(step, math.ceil(len(x) / batch_size)):
+            step = at
+            limit = meter.reached()
             if limit:
-                return Adaptation(len(losses), epoch, tuple(losses), limit)
+                return done(limit)
+            batch = order[at * batch_size : (at + 1) * batch_size]
             ones = np.ones(len(batch), np.float32)
             loss = session.train_step(x[batch], y[batch], ones, policy.learning_rate)
+            meter.steps += 1
             losses.append(loss)
-            weighted += loss * len(batch)
-            if not math.isfinite(loss):
+            first = loss if math.isnan(first) else first
+            total += loss * len(batch)
+            if loss > EXPLODED * max(first, 1.0):
+                total = math.inf
+            if on_step:
+                on_step(epoch + 1, loss)
+            if not math.isfinite(total):
                 break
         if on_epoch:
-            on_epoch(epoch + 1, weighted / max(len(x), 1), session)
-        if not math.isfinite(weighted):
-            return Adaptation(len(losses), epoch, tuple(losses), "loss")
-    return Adaptation(len(losses), epochs, tuple(losses), "epochs")
-
-
-def _batches(
-    count: int, batch_size: int, random: np.random.Generator
-) -> Iterator[np.ndarray]:
-    order = random.permutation(count)
-    return (order[at : at + batch_size] for at in range(0, count, batch_size))
-
-
-def _reached(budget: Budget, steps: int, seconds: float) -> str | None:
-    """Name of the limit that has been reached."""
-    if budget.steps is not None and steps >= budget.steps:
-        return "steps"
-    if budget.seconds is not None and seconds >= budget.seconds:
-        return "seconds"
-    return None
+            on_epoch(epoch + 1, total / max(len(x), 1), session)
+        if not math.isfinite(total):
+            return done("loss")
+        epoch, step, total = epoch + 1, 0, 0.0
+    return done("epochs")

@@ -121,7 +121,21 @@ def trials_of(policy: Policy, labels: np.ndarray, seed: int) -> tuple[Trial, ...
     )
 
 
+def trials_key(policy: Policy) -> tuple[str, float]:
+    """Of policies that agree in it, `trials_of` gives the same trials."""
+    if policy.guard in ("always", "never"):
+        return ("none", 0)
+    if policy.guard == "hold-out":
+        return ("hold-out", policy.hold_out)
+    return ("folds", policy.folds)
+
+
 def one_class(labels: np.ndarray) -> bool:
     """Whether all examples have the same class."""
-    plain = labels.ndim == 1 and labels.dtype.kind in "iu"
-    return plain and len(labels) > 0 and bool((labels == labels[0]).all())
+    return labels.dtype.kind in "iu" and distinct_labels(labels) == 1
+
+
+def distinct_labels(labels: np.ndarray) -> int:
+    """Number of distinct labels; -1 is no label."""
+    found = np.unique(labels)
+    return int((found >= 0).sum() if labels.dtype.kind in "iu" else len(found))

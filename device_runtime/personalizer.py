@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
+import dataclasses
 import pathlib
-import threading
-import time
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
 
-from fedp.device_runtime.adaptation import Budget, OnEpoch, adapt
 from fedp.device_runtime.artifact_file import read_artifact
-from fedp.device_runtime.baking import bake, initial_weights
+from fedp.device_runtime.budget import Budget, Meter
 from fedp.device_runtime.contract import Manifest
-from fedp.device_runtime.errors import ArtifactError, DataError, StateError
+from fedp.device_runtime.errors import ArtifactError, DataError
 from fedp.device_runtime.example_store import Examples
 from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.generations import Row
-from fedp.device_runtime.guard import Decision, Evidence, Score, decide
-from fedp.device_runtime.inference_model import InferenceModel
 from fedp.device_runtime.live_watch import LiveWatch, compare
-from fedp.device_runtime.outcome import Outcome, Status, describe, to_json
-from fedp.device_runtime.session import Session, answer_shape
-from fedp.device_runtime.signing import PublicKey
-from fedp.device_runtime.skeleton import read_skeleton
-from fedp.device_runtime.store import Store
-from fedp.device_runtime.watch import OutcomePair, Verdict, WatchPolicy
-from fedp.device_runtime.weights import (
-    Weights,
-    all_finite,
-    blob_size,
-    from_blob,
-    to_blob,
+from fedp.device_runtime.outcome import (
+    Outcome,
+    Status,
+    describe,
+    describe_stop,
+    to_json,
 )
+from fedp.device_runtime.personalization import Personalization, Result
+from fedp.device_runtime.progress import OnProgress
+from fedp.device_runtime.serving import Model, Serving
+from fedp.device_runtime.session import answer_shape
+from fedp.device_runtime.signing import PublicKey
+from fedp.device_runtime.store import Store
+from fedp.device_runtime.unfinished import Snapshot, digest_of, key_of
+from fedp.device_runtime.watch import OutcomePair, Verdict, WatchPolicy
+from fedp.device_runtime.weights import blob_size, to_blob
 
 
 class Personalizer:
@@ -59,22 +57,12 @@ class Personalizer:
     ) -> None:
         """Use `Personalizer.open`."""
         self.manifest = manifest
-        self._content = content
-        self._skeleton = read_skeleton(content)
         self._store = store
-        self._threads = threads
-        self._kind = interpreter
-        live = store.newest()
-        self._serving: InferenceModel | Session | None
-        self._serving = self._model(live and live.weights)
-        self._live = live and live.id
-        self._row: Row | None = None
+        self._serving = Serving(manifest, content, store, interpreter, threads)
+        self.interpreter = self._serving.interpreter
         self._watch = LiveWatch(store, watch or WatchPolicy())
-        self._initial: InferenceModel | Session | None = None
-        self.interpreter = self._kind = self._serving.interpreter
-        self._serving_lock = threading.Lock()
-        # One change of the live model at a time.
-        self._changing = threading.Lock()
+        self._row: Row | None = None
+        self._initial: Model | None = None
 
     @classmethod
     def open(
@@ -128,9 +116,8 @@ class Personalizer:
             ArtifactError: the model does not answer as its manifest says.
         """
         inputs = inputs_for(x, self.manifest)
-        self._follow()
-        with self._serving_lock:
-            answers = self._infer(inputs)
+        self._serving.follow()
+        answers = self._serving.infer(inputs)
         shape = (len(inputs), *answer_shape(self.manifest))
         if answers.shape != shape:
             raise ArtifactError(
@@ -147,7 +134,7 @@ class Personalizer:
             StateError: the state cannot be read.
         """
         row = self._store.newest()
-        return self._baked(row and row.weights)
+        return self._serving.baked(row and row.weights)
 
     def add_example(
         self, x: np.ndarray, y: np.ndarray | int, *, source: str = ""
@@ -216,10 +203,10 @@ class Personalizer:
         Raises:
             StateError: the state cannot be written; nothing is forgotten then.
         """
-        with self._changing:
-            initial = self._model(None)
+        with self._serving.changing:
+            initial = self._serving.model(None)
             self._store.forget()
-            self._serve(initial, None)
+            self._serving.serve(initial, None)
             return self.status()
 
     def personalize(
@@ -229,63 +216,75 @@ class Personalizer:
         *,
         budget: Budget | None = None,
         seed: int = 0,
-        on_epoch: OnEpoch | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Adapts the initial model to a client's examples and keeps it if it is better.
 
-        A part of the examples is held out. The adapted model goes live if the guard
-        finds it better than the initial one on that part; else the initial one does.
+        The policy's guard judges on examples that were not adapted on; what goes live
+        is adapted on all of them, or is the initial model. An adaptation that a limit
+        stops, or the end of the process, goes on from there with the next call of the
+        same policy and seed: with the same x and y, or, where these are the stored
+        examples, with those that it began with, if none of them was deleted.
 
         Args:
             x: inputs [n, *input_shape], as for `predict`; n may be 0. None takes the
                 stored examples.
             y: labels [n, *label_shape]: integers, or numbers for a regression.
-            budget: what the adaptation may cost.
-            seed: of the hold-out and of the order of examples.
-            on_epoch: told of every local epoch, see `adapt`.
+            budget: what this call may cost.
+            seed: of the guard's trials and of the order of examples.
+            should_stop: asked before every step whether to stop: battery, heat, the
+                user is back.
+            on_progress: told of every step.
+
+        Returns:
+            What was decided, or how far it came: decision "unfinished".
 
         Raises:
             DataError: x or y do not fit the model.
-            StateError: another process or thread is adapting this state, or the result
-                cannot be stored; what was live stays live.
+            StateError: another process or thread is adapting this state, all was
+                forgotten meanwhile, or the result cannot be stored; what was live
+                stays live.
         """
-        started = time.monotonic()
+        budget = budget or Budget()
+        meter = Meter(budget, should_stop)
         if (x is None) != (y is None):
             raise DataError("x and y belong together: give both, or none of them")
-        if x is None or y is None:
-            x, y = self._stored()
-        x, y = examples_for(x, y, self.manifest)
-        with self._store.adapting(), self._changing:
-            policy = self.manifest.policy
-            held, rest = split_hold_out(len(x), policy.hold_out, seed)
-            session = self._session(None)
-            # What is frozen runs once an example, not once an epoch.
-            x = session.features(x)
-            initial = Score(*session.evaluate(x[held], y[held]))
-            adaptation = adapt(
+        policy = budget.applied(self.manifest.policy)
+        key = key_of(policy, seed)
+        with self._store.adapting():
+            stopped = Snapshot.from_bytes(self._store.unfinished(key) or b"")
+            ids: list[int] = []
+            if x is None or y is None:
+                x, y, ids = self._own(stopped.ids if stopped else [])
+            x, y = examples_for(x, y, self.manifest)
+            if budget.examples is not None and len(x) > budget.examples:
+                newest = slice(len(x) - budget.examples, None)
+                x, y, ids = x[newest], y[newest], ids[newest]
+            digest = digest_of(x, y)
+            session = self._serving.session()
+
+            def save(snapshot: Snapshot) -> None:
+                marked = dataclasses.replace(snapshot, digest=digest, ids=ids)
+                self._store.save_unfinished(marked.to_bytes(), key)
+
+            run = Personalization(
                 session,
-                x[rest],
-                y[rest],
+                # What is frozen runs once an example, not once an epoch.
+                session.features(x),
+                y,
                 policy,
-                batch_size=self.manifest.batch_size,
-                budget=budget,
                 seed=seed,
-                on_epoch=on_epoch,
+                on_progress=on_progress,
+                save=save,
             )
-            personalized = Score(*session.evaluate(x[held], y[held]))
-            weights = session.save()
-            finite = adaptation.finite and all_finite(weights)
-            evidence = Evidence(
-                initial,
-                personalized,
-                len(rest),
-                finite,
-                self.manifest.labels.are_classes,
-            )
-            decision = decide(evidence, policy)
-            generation = self._store_and_serve(weights, decision, evidence)
-        seconds = time.monotonic() - started
-        return describe(generation, decision, evidence, adaptation, seconds)
+            if stopped and stopped.digest == digest:
+                run.resume(stopped)
+            result = run.run(meter)
+            if result is None:
+                return describe_stop(run, meter)
+            generation = self._switch(result)
+        return describe(generation, result, run, meter)
 
     def record_outcome(self, x: np.ndarray, y: np.ndarray | int) -> Verdict | None:
         """Compares live and initial model on an example whose label has come in.
@@ -307,14 +306,13 @@ class Personalizer:
         rows, labels = np.asarray(x)[None], np.asarray(y)[None]
         _, labels = examples_for(rows, labels, self.manifest)
         inputs = inputs_for(rows, self.manifest)
-        with self._changing:
+        with self._serving.changing:
             row = self._watched()
             if row is None:
                 return None
             if self._initial is None:
-                self._initial = self._model(None)
-            with self._serving_lock:
-                live = self._infer(inputs)[0]
+                self._initial = self._serving.model(None)
+            live = self._serving.infer(inputs)[0]
             initial = self._initial.infer(inputs)[0]
             pair = compare(live, initial, labels[0], self.manifest)
             return self._judge(row, pair)
@@ -335,7 +333,7 @@ class Personalizer:
             DataError: `correct` is no share.
             StateError: the state cannot be written; what was live stays live.
         """
-        with self._changing:
+        with self._serving.changing:
             row = self._watched()
             return row and self._judge(row, OutcomePair(float(correct), None))
 
@@ -345,11 +343,11 @@ class Personalizer:
         Raises:
             StateError: the state cannot be written; what was live stays live.
         """
-        with self._changing:
+        with self._serving.changing:
             row = self._store.newest(1)
-            before = self._model(row and row.weights)
+            before = self._serving.model(row and row.weights)
             self._store.rollback()
-            self._serve(before, row and row.id)
+            self._serving.serve(before, row and row.id)
             return self.status()
 
     def reset(self) -> Status:
@@ -358,10 +356,10 @@ class Personalizer:
         Raises:
             StateError: the state cannot be written; what was live stays live.
         """
-        with self._changing:
-            initial = self._model(None)
+        with self._serving.changing:
+            initial = self._serving.model(None)
             self._store.reset()
-            self._serve(initial, None)
+            self._serving.serve(initial, None)
             return self.status()
 
     def status(self) -> Status:
@@ -387,9 +385,8 @@ class Personalizer:
 
     def close(self) -> None:
         """Lets go of the interpreter and the state; safe to call twice."""
-        with self._changing, self._serving_lock:
-            self._serving = None
-            self._store.close()
+        self._serving.close()
+        self._store.close()
 
     def __enter__(self) -> Personalizer:
         """Closes itself at the end of a `with`."""
@@ -404,74 +401,24 @@ class Personalizer:
         """See `close`."""
         self.close()
 
-    def _session(self, weights: bytes | None) -> Session:
-        """A fresh session with these weights, or with the initial model."""
-        session = Session.open(self.manifest, self._content, self._kind, self._threads)
-        if weights is not None:
-            session.restore(from_blob(weights, self.manifest.weights))
-        return session
-
-    def _model(self, weights: bytes | None) -> InferenceModel | Session:
-        """What predicts with these weights, or with the initial model's."""
-        if self._skeleton is None:
-            return self._session(weights)
-        return InferenceModel(self._baked(weights), self._kind, self._threads)
-
-    def _baked(self, weights: bytes | None) -> bytes:
-        if self._skeleton is None:
-            raise ArtifactError(
-                "the artifact has no inference skeleton to bake the weights into: "
-                "export the model with this fedp release; if `fedp export` then says "
-                "that it has none, predict with fedp"
-            )
-        if weights is None:
-            weights = initial_weights(self._content, self._skeleton)
-        if weights is None:
-            weights = to_blob(self._session(None).save(), self.manifest.weights)
-        return bake(self._content, self._skeleton, weights)
-
-    def _store_and_serve(
-        self, weights: Weights, decision: Decision, evidence: Evidence
-    ) -> int:
-        kept = to_blob(weights, self.manifest.weights) if decision.keep else None
-        # Made before the commit: after it, nothing may fail.
-        ready = self._model(kept)
-        name = "keep" if decision.keep else "revert"
-        generation = self._store.commit(kept, name, decision.reason, to_json(evidence))
-        self._serve(ready, generation)
+    def _switch(self, result: Result) -> int:
+        """Stores a result and serves it; the generation's id."""
+        specs = self.manifest.weights
+        kept = None if result.weights is None else to_blob(result.weights, specs)
+        name = "revert" if kept is None else "keep"
+        evidence = to_json(result.decision, result.evidence)
+        with self._serving.changing:
+            # Made before the commit: after it, nothing may fail.
+            ready = self._serving.model(kept)
+            reason = result.decision.reason
+            generation = self._store.commit(kept, name, reason, evidence)
+            self._serving.serve(ready, generation)
         return generation
-
-    def _serve(self, model: InferenceModel | Session, generation: int | None) -> None:
-        with self._serving_lock:
-            self._serving, self._live = model, generation
-
-    def _follow(self) -> None:
-        """Serves what another process has made live; costs microseconds otherwise."""
-        if self._store.path is None or not self._changing.acquire(blocking=False):
-            return
-        # A state that cannot be read is no reason not to predict.
-        try:
-            with contextlib.suppress(StateError):
-                self._refresh()
-        finally:
-            self._changing.release()
-
-    def _refresh(self) -> None:
-        if self._serving is not None and self._store.changed():
-            row = self._store.newest()
-            if (row and row.id) != self._live:
-                self._serve(self._model(row and row.weights), row and row.id)
-
-    def _infer(self, inputs: np.ndarray) -> np.ndarray:
-        """Asks the live model; under the serving lock."""
-        if self._serving is None:
-            raise StateError("this Personalizer is closed: open it again")
-        return self._serving.infer(inputs)
 
     def _watched(self) -> Row | None:
         """The live generation, if its model is a personalized one; its weights not."""
-        self._refresh()
-        if self._row is None or self._row.id != self._live:
+        self._serving.refresh()
+        if self._row is None or self._row.id != self._serving.live:
             row = self._store.newest()
             personalized = row is not None and row.weights is not None
             # Read once a generation: megabytes an outcome would cost more than it.
@@ -481,34 +428,26 @@ class Personalizer:
     def _judge(self, row: Row, outcome: OutcomePair) -> Verdict:
         verdict = self._watch.record(row, outcome)
         if verdict.reverted:
-            ready = self._model(None)
+            ready = self._serving.model(None)
             number = self._store.commit(None, "revert", verdict.reason, row.evidence)
-            self._serve(ready, number)
+            self._serving.serve(ready, number)
             self._watch.settle()
         return verdict
 
-    def _stored(self) -> tuple[np.ndarray, np.ndarray]:
+    def _own(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """The stored examples and their ids; only these ids, if all are there still."""
         stored = self._store.examples()
-        if len(stored.ids):
-            return stored.x, stored.y
-        labels = self.manifest.labels
-        shapes = (self.manifest.input_shape, labels.shape)
-        kinds = (self.manifest.input_dtype, labels.dtype)
-        x, y = (np.zeros((0, *s), k) for s, k in zip(shapes, kinds, strict=True))
-        return x, y
-
-
-def split_hold_out(
-    count: int, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Splits 0..count-1 at random into a hold-out and the rest, which gets the first.
-
-    Returns:
-        Numbers of the held-out examples, int64 [round(count * share)], and the others.
-    """
-    order = np.random.default_rng((seed, 1)).permutation(count)
-    held = min(math.floor(count * share + 0.5), max(count - 1, 0))
-    return order[:held], order[held:]
+        found = [int(number) for number in stored.ids]
+        if not found:
+            labels = self.manifest.labels
+            shapes = (self.manifest.input_shape, labels.shape)
+            kinds = (self.manifest.input_dtype, labels.dtype)
+            x, y = (np.zeros((0, *s), k) for s, k in zip(shapes, kinds, strict=True))
+            return x, y, []
+        if ids and set(ids) <= set(found):
+            rows = [found.index(number) for number in ids]
+            return stored.x[rows], stored.y[rows], ids
+        return stored.x, stored.y, found
 
 
 def _model_name(live: int | str) -> str:

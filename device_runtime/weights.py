@@ -41,6 +41,8 @@ def from_blob(blob: bytes, specs: Sequence[WeightSpec]) -> Weights:
             f"stored weights have {len(blob)} bytes, the artifact's model has "
             f"{blob_size(specs)}: forget the state with `fedp reset`"
         )
+    if not specs:
+        return {}
     numbers = np.frombuffer(blob, _FLOAT).astype(np.float32)
     ends = np.cumsum([_count(spec) for spec in specs])[:-1]
     parts = np.split(numbers, ends)
@@ -64,6 +66,14 @@ def check(weights: Mapping[str, np.ndarray], specs: Sequence[WeightSpec]) -> Non
                 f"weight {name} has shape {found.get(name)}, the artifact's model "
                 f"wants {wanted.get(name)}: use weights saved from this artifact"
             )
+
+
+def blended(theta: Weights, adapted: Weights, blend: float) -> Weights:
+    """The weights theta + blend (adapted - theta), in float32."""
+    if blend == 1:
+        return adapted
+    share = np.float32(blend)
+    return {name: w + share * (adapted[name] - w) for name, w in theta.items()}
 
 
 def all_finite(weights: Mapping[str, np.ndarray]) -> bool:

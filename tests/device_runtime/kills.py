@@ -222,9 +222,9 @@ def kill_personalizations(
     size = blob_size(manifest.weights)
     chance = random.Random(seed)
     data = np.random.default_rng(0)
-    x = data.standard_normal((60, *manifest.input_shape)).astype(np.float32)
+    x = data.standard_normal((40, *manifest.input_shape)).astype(np.float32)
     y = (x.reshape(len(x), -1)[:, 0] > 0).astype(np.int64)
-    budget = Budget(epochs=20)
+    budget = Budget(epochs=8)
     tally: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     answers, blobs = {}, {}
     for number in range(3):

@@ -4,10 +4,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from fedp.device_runtime.adaptation import Adaptation, Budget, adapt
+from fedp.device_runtime.adaptation import EXPLODED, Adaptation, adapt
 from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.budget import Budget, Meter
 from fedp.device_runtime.contract import Policy
-from fedp.device_runtime.errors import FedpError
 from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.session import Session
 
@@ -76,9 +76,6 @@ def test_the_seed_decides(session: Session) -> None:
 @pytest.mark.parametrize(
     ("budget", "steps", "epochs", "stopped_by"),
     [
-        (Budget(epochs=1), 3, 1, "epochs"),
-        (Budget(epochs=5), 15, 5, "epochs"),
-        (Budget(epochs=0), 0, 0, "epochs"),
         (Budget(steps=4), 4, 1, "steps"),
         (Budget(steps=0), 0, 0, "steps"),
         (Budget(steps=9), 9, 3, "epochs"),
@@ -89,21 +86,37 @@ def test_the_seed_decides(session: Session) -> None:
 def test_budget(
     session: Session, budget: Budget, steps: int, epochs: int, stopped_by: str
 ) -> None:
-    done = run(session, 47, budget=budget)
+    done = run(session, 47, meter=Meter(budget))
     assert (done.steps, done.epochs, done.stopped_by) == (steps, epochs, stopped_by)
 
 
-def test_seconds_end_an_adaptation_that_would_take_hours(session: Session) -> None:
-    done = run(session, 200, budget=Budget(seconds=0.3, epochs=10**6))
-    assert done.stopped_by == "seconds" and done.steps > 0
-
-
-@pytest.mark.parametrize("limits", [{"seconds": -1}, {"steps": -1}, {"epochs": -3}])
-def test_negative_budget(limits: dict[str, int]) -> None:
-    with pytest.raises(FedpError, match="give 0 or more"):
-        Budget(**limits)
-    with pytest.raises(FedpError, match="give 0 or more"):
-        Budget(seconds=math.nan)
+@pytest.mark.parametrize("stop", [1, 3, 4, 7])
+def test_goes_on_from_where_it_stopped(session: Session, stop: int) -> None:
+    """3 steps an epoch: in the middle of one, at its end, and later."""
+    means: list[float] = []
+    whole = run(session, 47, on_epoch=lambda *news: means.append(news[1]))
+    weights = session.save()
+    session.reset()
+    told: list[float] = []
+    first = run(
+        session,
+        47,
+        meter=Meter(Budget(steps=stop)),
+        on_epoch=lambda *news: told.append(news[1]),
+    )
+    held = session.save()
+    session.reset()
+    session.restore(held)
+    rest = run(
+        session,
+        47,
+        start=first.position,
+        on_epoch=lambda *news: told.append(news[1]),
+    )
+    assert first.losses + rest.losses == whole.losses
+    assert (rest.epochs, rest.stopped_by) == (3, "epochs")
+    assert told == means
+    assert all((session.save()[name] == weights[name]).all() for name in weights)
 
 
 def test_no_examples(session: Session) -> None:
@@ -125,3 +138,15 @@ def test_divergence_stops_at_once(kind: str, mlp_artifact: pathlib.Path) -> None
     # The last epoch, which was not completed, is told of as well.
     assert len(told) == done.epochs + 1
     assert [math.isfinite(loss) for loss in told] == [True] * done.epochs + [False]
+
+
+def test_an_exploding_loss_stops_at_once(session: Session) -> None:
+    """Long before it is no number any more."""
+    told: list[float] = []
+    policy = Policy(learning_rate=3e4, epochs=50)
+    done = run(session, 100, policy, on_epoch=lambda *news: told.append(news[1]))
+    assert done.stopped_by == "loss"
+    assert math.isfinite(done.losses[-1])
+    assert done.losses[-1] > EXPLODED * done.losses[0]
+    assert all(loss <= EXPLODED * done.losses[0] for loss in done.losses[:-1])
+    assert told[-1] == math.inf

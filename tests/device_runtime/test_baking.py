@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedp.device_runtime import Budget, Personalizer, Session, read_artifact
-from fedp.device_runtime import personalizer as front_door
+from fedp.device_runtime import Budget, Personalizer, Session, read_artifact, serving
 from fedp.device_runtime.baking import bake, initial_weights
 from fedp.device_runtime.errors import ArtifactError
 from fedp.device_runtime.examples import as_model_input
@@ -100,7 +99,7 @@ def test_personalizer_serves_it_and_gives_it_away(
         assert device.bake() == given[0]
     for content, expected in zip(given, predicted):
         assert (InferenceModel(content, kind).infer(INPUTS) == expected).all()
-    monkeypatch.setattr(front_door, "read_skeleton", lambda content: None)
+    monkeypatch.setattr(serving, "read_skeleton", lambda content: None)
     with Personalizer.open(mlp_artifact, interpreter=kind) as device:
         assert np.abs(device.predict(X) - before).max() < 1e-5
         assert device.personalize(X, Y, budget=Budget(epochs=20)).decision == "keep"
@@ -114,7 +113,7 @@ def test_initial_model_whose_weights_lie_nowhere(
 ) -> None:
     with Personalizer.open(mlp_artifact) as device:
         expected = device.bake()
-    monkeypatch.setattr(front_door, "initial_weights", lambda *given: None)
+    monkeypatch.setattr(serving, "initial_weights", lambda *given: None)
     with Personalizer.open(mlp_artifact) as device:
         assert device.bake() == expected
 

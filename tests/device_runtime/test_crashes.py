@@ -94,14 +94,14 @@ ADAPTING = """
             file["x"],
             file["y"],
             budget=Budget(epochs=10**6),
-            on_epoch=lambda epoch, *_: print(epoch, flush=True),
+            on_progress=lambda done: print(done.steps, flush=True),
         )
 """
 
 
-@pytest.mark.parametrize("epochs", [1, 20, 50])
+@pytest.mark.parametrize("steps", [1, 60, 150])
 def test_killed_while_adapting(
-    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path, epochs: int
+    mlp_artifact: pathlib.Path, tmp_path: pathlib.Path, steps: int
 ) -> None:
     x, y = make_examples(80)
     np.savez(tmp_path / "data.npz", x=x, y=y)
@@ -110,7 +110,7 @@ def test_killed_while_adapting(
         before, status = device.predict(x), device.status()
         assert status.live == 1
     child = start(ADAPTING, mlp_artifact, tmp_path / "state", tmp_path / "data.npz")
-    while int(child.stdout.readline()) < epochs:
+    while int(child.stdout.readline()) < steps:
         pass
     kill_and_read(child)
     with Personalizer.open(mlp_artifact, tmp_path / "state") as device:

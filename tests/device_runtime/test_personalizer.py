@@ -14,7 +14,6 @@ import pytest
 
 from fedp.device_runtime import Budget, Personalizer, read_artifact
 from fedp.device_runtime.errors import ArtifactError, DataError, StateError
-from fedp.device_runtime.personalizer import split_hold_out
 
 from .conftest import make_examples
 
@@ -41,9 +40,10 @@ def test_personalizes_and_remembers(
 
         outcome = device.personalize(X, Y, budget=WHOLE)
         assert (outcome.decision, outcome.generation) == ("keep", 1)
-        # A quarter of 80 is held out; 60 are 3 batches of 20, 30 times.
-        assert (outcome.hold_out, outcome.examples) == (20, 60)
-        assert (outcome.epochs, outcome.steps, outcome.stopped_by) == (30, 90, "epochs")
+        # Four trials of 60 examples judge by all 80, which the final model adapts on.
+        assert (outcome.judged, outcome.examples, outcome.blend) == (80, 80, 1)
+        assert (outcome.epochs, outcome.stopped_by) == (30, "epochs")
+        assert outcome.steps == 30 * (4 * 3 + 4)
         assert outcome.personalized_accuracy > outcome.initial_accuracy
         assert outcome.personalized_loss < outcome.initial_loss
         assert 0 < outcome.seconds < 60
@@ -84,7 +84,8 @@ def test_reverts_what_is_worse(
         outcome = device.personalize(
             noise, random.integers(0, 62, 60), budget=Budget(epochs=200)
         )
-        assert outcome.decision == "revert" and "must" in outcome.reason
+        assert outcome.decision == "revert"
+        assert "nothing is surely better" in outcome.reason
         assert outcome.personalized_loss > outcome.initial_loss
         assert (device.predict(PROBE) == initial).all()
         status = device.status()
@@ -121,24 +122,25 @@ def test_rollback_and_reset(mlp_artifact: pathlib.Path, tmp_path: pathlib.Path) 
 
 
 @pytest.mark.parametrize(
-    ("count", "hold_out", "reason"),
+    ("count", "judged", "reason"),
     [
         (0, 0, "there are no examples to adapt on"),
-        (1, 0, "too few hold-out examples to judge by: there are 0"),
-        (2, 1, "too few hold-out examples to judge by: there are 1"),
-        (5, 1, "too few hold-out examples to judge by: there are 1"),
+        (1, 0, "all examples have one label"),
+        (2, 0, "too few examples to judge by: there are 0"),
+        (5, 5, "after 3 epochs at blend 1, on 5 examples"),
     ],
 )
 def test_few_examples(
-    kind: str, mlp_artifact: pathlib.Path, count: int, hold_out: int, reason: str
+    kind: str, mlp_artifact: pathlib.Path, count: int, judged: int, reason: str
 ) -> None:
     with Personalizer.open(mlp_artifact, interpreter=kind) as device:
         before = device.predict(PROBE)
         outcome = device.personalize(X[:count], Y[:count])
-        assert outcome.decision == "revert" and outcome.reason.startswith(reason)
-        assert (outcome.hold_out, outcome.examples) == (hold_out, count - hold_out)
-        assert (outcome.initial_accuracy is None) == (hold_out == 0)
-        assert (device.predict(PROBE) == before).all()
+        assert outcome.reason.startswith(reason)
+        assert outcome.decision == ("keep" if judged else "revert")
+        assert (outcome.judged, outcome.examples) == (judged, count)
+        assert (outcome.initial_accuracy is None) == (judged == 0)
+        assert (device.predict(PROBE) == before).all() == (judged == 0)
 
 
 def test_empty_lists_are_no_examples(mlp_artifact: pathlib.Path) -> None:
@@ -155,7 +157,7 @@ def test_values_that_make_the_loss_overflow(
         before = device.predict(PROBE)
         outcome = device.personalize(huge, Y[:40])
         assert (outcome.decision, outcome.stopped_by) == ("revert", "loss")
-        assert "NaN or Inf" in outcome.reason
+        assert "NaN" in outcome.reason and outcome.steps < 10
         assert (device.predict(PROBE) == before).all()
 
 
@@ -205,7 +207,7 @@ def test_an_error_in_a_callback_changes_nothing(mlp_artifact: pathlib.Path) -> N
         device.personalize(X, Y, budget=WHOLE)
         before, status = device.predict(PROBE), device.status()
         with pytest.raises(KeyboardInterrupt):
-            device.personalize(X, Y, seed=9, on_epoch=stop)
+            device.personalize(X, Y, seed=9, on_progress=stop)
         assert (device.predict(PROBE) == before).all() and device.status() == status
         assert device.personalize(X, Y, budget=WHOLE).decision == "keep"
 
@@ -301,7 +303,7 @@ def test_adapts_to_the_examples_it_was_told_of(
         kept = np.delete(np.arange(len(X)), 1)
         assert (stored.x == X[kept]).all() and (stored.y == Y[kept]).all()
         outcome = device.personalize(budget=WHOLE)
-        assert (outcome.decision, outcome.examples + outcome.hold_out) == ("keep", 79)
+        assert (outcome.decision, outcome.examples) == ("keep", 79)
         after = device.predict(PROBE)
     with Personalizer.open(mlp_artifact) as device:
         device.personalize(X[kept], Y[kept], budget=WHOLE)
@@ -335,11 +337,11 @@ import sys
 import numpy as np
 from fedp.device_runtime import Budget, Personalizer
 with np.load(sys.argv[3]) as data, Personalizer.open(*sys.argv[1:3]) as device:
-    def hold(epoch, loss, session):
-        if epoch == 1:
+    def hold(progress):
+        if progress.steps == 3:
             print("adapting", flush=True)
             sys.stdin.readline()
-    device.personalize(data["x"], data["y"], budget=Budget(epochs=30), on_epoch=hold)
+    device.personalize(data["x"], data["y"], budget=Budget(epochs=30), on_progress=hold)
     print("adapted", flush=True)
     sys.stdin.readline()
 """
@@ -530,17 +532,6 @@ def test_read_only_directory(
             assert device.status() == status
     with pytest.raises(StateError, match="cannot be opened"):
         Personalizer.open(mlp_artifact, directory / "new")
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "held"),
-    [(0, 0.25, 0), (1, 0.25, 0), (1, 1.0, 0), (2, 0.25, 1), (10, 0.25, 3), (8, 1, 7)],
-)
-def test_split(count: int, share: float, held: int) -> None:
-    hold_out, rest = split_hold_out(count, share, seed=4)
-    assert len(hold_out) == held
-    assert sorted([*hold_out, *rest]) == list(range(count))
-    assert (split_hold_out(count, share, seed=4)[0] == hold_out).all()
 
 
 def test_a_manifest_that_names_fewer_classes_than_the_model_has(

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from fedp.device_runtime.examples import inputs_for
+from fedp.device_runtime.adaptation import adapt
+from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.examples import examples_for
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.signing import PublicKey
@@ -44,7 +46,7 @@ def evaluate_clients(
         data_spec: the data set, as `open_data` takes it.
         clients: names of the data set's clients.
         interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest one.
-        seed: of the clients' splits, the hold-outs and the adaptations.
+        seed: of the clients' splits, the guard's trials and the adaptations.
         data_seed: the one the data were opened with in training.
         max_examples: most examples a client; None for all.
         processes: workers with one interpreter thread each; 1 works in this process.
@@ -71,7 +73,7 @@ class ClientJob:
         artifact: path of the exported file.
         data_spec: the data set, as `open_data` takes it.
         interpreter: kind of interpreter; None for the fastest one installed.
-        seed: of splits, hold-outs and adaptations.
+        seed: of splits, trials and adaptations.
         data_seed: of the data.
         max_examples: most examples a client; None for all.
         public_key: of whoever must have signed the artifact; None takes any.
@@ -91,6 +93,7 @@ class ClientJob:
         opened = open_data(
             self.data_spec, max_examples=self.max_examples, seed=self.data_seed
         )
+        read = read_artifact(self.artifact, self.public_key)
         with (
             contextlib.closing(opened) as data,
             Personalizer.open(
@@ -107,7 +110,11 @@ class ClientJob:
                     test=0.5,
                     train_count=data.train_count(client),
                 )
-                return evaluate_client(client, support, query, device, self.seed)
+                # As on a device: random layers start anew with each interpreter.
+                session = Session.open(*read, self.interpreter)
+                return evaluate_client(
+                    client, support, query, device, session, self.seed
+                )
 
             yield evaluate
 
@@ -117,6 +124,7 @@ def evaluate_client(
     support: Examples,
     query: Examples,
     device: Personalizer,
+    session: Session,
     seed: int,
 ) -> ClientResult:
     """Personalizes a device that starts afresh and measures it on the query part.
@@ -126,22 +134,17 @@ def evaluate_client(
         support: what the device gets.
         query: what it never sees; at least one example.
         device: reset before anything else.
-        seed: of the hold-out and of the order of examples.
+        session: a fresh one of the same artifact, for what no guard would look at.
+        seed: of the guard's trials and of the order of examples.
 
     Raises:
         DataError: the examples do not fit the model.
     """
     device.reset()
     initial = _accuracy(device.predict(query.x), query.y)
-    unseen = inputs_for(query.x, device.manifest)
-    curve = [initial]
-
-    # Follows the model that adapts, also where the guard reverts it in the end.
-    def measure(_epoch: int, _loss: float, session: Session) -> None:
-        curve.append(_accuracy(session.infer(unseen), query.y))
-
-    outcome = device.personalize(support.x, support.y, seed=seed, on_epoch=measure)
+    outcome = device.personalize(support.x, support.y, seed=seed)
     deployed = _accuracy(device.predict(query.x), query.y)
+    curve = [initial, *_curve(support, query, session, seed)]
     return ClientResult(
         client=client,
         adapt_examples=len(support.y),
@@ -153,6 +156,31 @@ def evaluate_client(
         reason=outcome.reason,
         curve=tuple(curve),
     )
+
+
+def _curve(
+    support: Examples, query: Examples, session: Session, seed: int
+) -> list[float]:
+    """Accuracy after each local epoch, also where the guard reverts it in the end."""
+    manifest = session.manifest
+    x, y = examples_for(*support, manifest)
+    unseen, wanted = examples_for(*query, manifest)
+    unseen = session.features(unseen)
+    found = []
+
+    def measure(_epoch: int, _loss: float, _session: Session) -> None:
+        found.append(float(session.evaluate(unseen, wanted)[1].mean(dtype=np.float64)))
+
+    adapt(
+        session,
+        session.features(x),
+        y,
+        manifest.policy,
+        batch_size=manifest.batch_size,
+        seed=seed,
+        on_epoch=measure,
+    )
+    return found
 
 
 def _accuracy(probabilities: np.ndarray, y: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """Validation clients through the device's adaptation, with all that a guard may ask.
 
-The same steps as `Personalizer.personalize`, in its own functions, measured after every
-number of epochs in the grid; the guard decides later, as often as there are settings.
+The same steps as `Personalizer.personalize`, with every candidate of the grid in place
+of the guard's; the guard decides later, as often as there are settings.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 
 from fedp.device_runtime.adaptation import adapt
 from fedp.device_runtime.artifact_file import read_artifact
-from fedp.device_runtime.contract import Manifest, Policy
+from fedp.device_runtime.contract import Policy
+from fedp.device_runtime.evidence import Candidate, Score
 from fedp.device_runtime.examples import examples_for
-from fedp.device_runtime.personalizer import split_hold_out
+from fedp.device_runtime.personalization import Personalization
 from fedp.device_runtime.session import Session
-from fedp.device_runtime.weights import all_finite
+from fedp.device_runtime.weights import all_finite, blended
 from fedp.training.data import Examples, open_data, split_examples
 from fedp.training.tuning.records import ClientRecord, Measured
 
@@ -31,7 +32,7 @@ class Task(NamedTuple):
     """One adaptation of one client.
 
     Attributes:
-        policy: what trains, at which rate, for how many epochs, with which hold-out.
+        policy: what trains, at which rate, for how many epochs, with which trials.
         client: its name.
     """
 
@@ -49,8 +50,8 @@ class AdaptationJob:
         data_seed: of the data.
         max_examples: most examples a client; None for all.
         interpreter: kind of interpreter; None for the fastest one installed.
-        seed: of splits, hold-outs and adaptations.
-        epochs: after how many local epochs to measure.
+        seed: of splits, trials and adaptations.
+        candidates: what to measure.
     """
 
     artifacts: Mapping[str, pathlib.Path]
@@ -59,7 +60,7 @@ class AdaptationJob:
     max_examples: int | None
     interpreter: str | None
     seed: int
-    epochs: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[Task], ClientRecord]]:
@@ -86,7 +87,7 @@ class AdaptationJob:
                 session = Session.open(manifest, content, self.interpreter)
                 support, query = parts(task.client)
                 return adapt_client(
-                    task, support, query, manifest, session, self.epochs, self.seed
+                    task, support, query, session, self.candidates, self.seed
                 )
 
             yield adapt_one
@@ -96,9 +97,8 @@ def adapt_client(
     task: Task,
     support: Examples,
     query: Examples,
-    manifest: Manifest,
     session: Session,
-    epochs: tuple[int, ...],
+    candidates: tuple[Candidate, ...],
     seed: int,
 ) -> ClientRecord:
     """Adapts a fresh session and measures it on the way.
@@ -107,53 +107,70 @@ def adapt_client(
         task: what to do.
         support: what the device gets.
         query: what it never sees; at least one example.
-        manifest: of the artifact.
         session: the initial model; afterwards the adapted one.
-        epochs: after how many local epochs to measure.
-        seed: of the hold-out and of the order of examples.
+        candidates: what to measure.
+        seed: of the trials and of the order of examples.
 
     Raises:
         DataError: the examples do not fit the model.
     """
-    x, y = examples_for(*support, manifest)
-    held, rest = split_hold_out(len(x), task.policy.hold_out, seed)
-    x = session.features(x)
-    unseen_x, unseen_y = examples_for(*query, manifest)
-    unseen_x = session.features(unseen_x)
+    x, y = examples_for(*support, session.manifest)
+    unseen_x, unseen_y = examples_for(*query, session.manifest)
+    x, unseen_x = session.features(x), session.features(unseen_x)
 
-    def measure(finite: bool) -> Measured:
-        losses, correct = session.evaluate(x[held], y[held])
-        hits = session.evaluate(unseen_x, unseen_y)[1]
-        accuracy = float(hits.mean(dtype=np.float64))
-        return Measured(
-            tuple(losses.tolist()), tuple(correct.tolist()), accuracy, finite
-        )
+    def accuracy() -> float:
+        return float(session.evaluate(unseen_x, unseen_y)[1].mean(dtype=np.float64))
 
-    initial = measure(True)
-    after: dict[int, Measured] = {}
+    # What has no guard is left with what a broken adaptation left behind.
+    start, theta = accuracy(), session.save()
+    run = Personalization(session, x, y, task.policy, seed=seed, candidates=candidates)
+    evidence = run.gather()
+    assert evidence is not None  # Nothing limits it.
+    nothing = Score(*np.zeros((2, 0), np.float32))
+    after: dict[Candidate, Measured] = {}
+
+    def measure(candidate: Candidate, finite: bool) -> None:
+        score = evidence.candidates.get(candidate, nothing)
+        after[candidate] = _measured(score, accuracy(), finite)
 
     def look(epoch: int, loss: float, _session: Session) -> None:
         if not math.isfinite(loss):
-            # Nothing trains on from here: whoever has no guard is left with this.
-            lost = measure(False)
-            after.update({later: lost for later in epochs if later >= epoch})
-        elif epoch in epochs:
-            after[epoch] = measure(all_finite(session.save()))
+            for candidate in candidates:
+                if candidate.epochs >= epoch:
+                    measure(candidate, False)
+            return
+        chosen = [c for c in candidates if c.epochs == epoch]
+        if not chosen:
+            return
+        adapted, slots = session.save(), session.save_slots()
+        for candidate in chosen:
+            session.restore(blended(theta, adapted, candidate.blend))
+            measure(candidate, all_finite(adapted))
+        session.restore(adapted)
+        session.restore_slots(slots)
 
+    session.reset()
     adapt(
         session,
-        x[rest],
-        y[rest],
+        x,
+        y,
         task.policy,
-        batch_size=manifest.batch_size,
+        batch_size=session.manifest.batch_size,
         seed=seed,
         on_epoch=look,
     )
     return ClientRecord(
         policy=task.policy,
         client=task.client,
-        examples=len(rest),
+        examples=len(x),
+        distinct=evidence.distinct,
         tested=len(unseen_y),
-        initial=initial,
+        lasted=run.lasted,
+        initial=_measured(evidence.initial, start, True),
         after=after,
     )
+
+
+def _measured(score: Score, accuracy: float, finite: bool) -> Measured:
+    losses, correct = (tuple(values.tolist()) for values in score)
+    return Measured(losses, correct, accuracy, finite)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fedp.device_runtime.contract import Policy
-from fedp.device_runtime.guard import decide
+from fedp.device_runtime.evidence import Candidate
+from fedp.device_runtime.guards import decide
 from fedp.training.evaluation.intervals import share
 from fedp.training.tuning.grid import EPOCHS, Grid
 from fedp.training.tuning.records import ClientRecord
@@ -70,14 +71,18 @@ def judge(records: Sequence[ClientRecord], policy: Policy) -> Row:
     personalized = deployed = 0.0
     before = after = kept = 0
     for record in records:
-        initial, adapted = record.initial, record.after[policy.epochs]
-        keep = decide(record.evidence(policy.epochs), policy).keep
-        live = adapted if keep else initial
+        initial = record.initial
+        adapted = record.after[Candidate(policy.epochs, 1.0)]
+        decision = decide(record.evidence(policy), policy)
+        live = initial
+        if decision.keep:
+            chosen = record.after[Candidate(decision.epochs, decision.blend)]
+            live = chosen if chosen.finite else initial
         personalized += adapted.accuracy
         deployed += live.accuracy
         before += adapted.accuracy < initial.accuracy
         after += live.accuracy < initial.accuracy
-        kept += keep
+        kept += live is not initial
     count = len(records)
     start = sum(record.initial.accuracy for record in records)
     means = (start / count, personalized / count, deployed / count)

@@ -13,7 +13,7 @@ from fedp.training.evaluation.figures import (
     styled,
 )
 from fedp.training.tuning.choice import Row
-from fedp.training.tuning.grid import GUARDED
+from fedp.training.tuning.grid import GUARDED, shown
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -100,7 +100,7 @@ def hurt_by_epochs(rows: Sequence[Row], max_hurt: float, most: float) -> Figure:
     return styled(figure, height=400)
 
 
-def _by_epochs(rows: Sequence[Row], curves: dict, shown: str) -> Figure:
+def _by_epochs(rows: Sequence[Row], curves: dict, style: str) -> Figure:
     figure = plotly_objects().Figure()
     rates = sorted({row.policy.learning_rate for row in rows})
     for number, rate in enumerate(rates):
@@ -120,7 +120,7 @@ def _by_epochs(rows: Sequence[Row], curves: dict, shown: str) -> Figure:
                 showlegend=dash == "solid",
                 line={"color": colour, "dash": dash, "width": 2},
                 marker={"size": 6 if dash == "solid" else 4},
-                text=[f"{name}: {shown.format(v)}" for v in values],
+                text=[f"{name}: {style.format(v)}" for v in values],
                 hovertemplate=f"rate {rate:g}, epoch %{{x}}<br>%{{text}}"
                 "<extra></extra>",
             )
@@ -136,7 +136,9 @@ def guard_trade(rows: Sequence[Row], max_hurt: float) -> Figure:
         name for name in GUARDED if len({getattr(r.policy, name) for r in rows}) > 1
     ]
     labels = [
-        "<br>".join(f"{_SHORT.get(n, n)} {getattr(row.policy, n):g}" for n in names)
+        "<br>".join(
+            f"{_SHORT.get(n, n)} {shown(getattr(row.policy, n))}" for n in names
+        )
         or "the only one"
         for row in rows
     ]
@@ -160,16 +162,18 @@ def guard_trade(rows: Sequence[Row], max_hurt: float) -> Figure:
     return styled(figure, height=400)
 
 
-_SHORT = {"min_hold_out": "fewest", "margin": "margin"}
+_SHORT = {"min_hold_out": "fewest"}
 
 
 def hover(row: Row) -> str:
     """A row in a few lines."""
     policy = row.policy
-    guard = ", ".join(f"{n.replace('_', ' ')} {getattr(policy, n):g}" for n in GUARDED)
+    guard = ", ".join(
+        f"{n.replace('_', ' ')} {shown(getattr(policy, n))}" for n in GUARDED
+    )
     return (
         f"{policy.trainable} trains, rate {policy.learning_rate:g}, "
-        f"{policy.epochs} epochs<br>hold-out {policy.hold_out:g}, {guard}<br>"
+        f"{policy.epochs} epochs<br>{guard}<br>"
         f"deployed {row.deployed:.2%} ({100 * row.gain:+.2f} points), "
         f"{row.hurt_after} of {row.clients} hurt, {row.kept} kept"
     )

@@ -79,9 +79,10 @@ def _opening(tuning: Tuning, policies: int) -> str:
     text += (
         f": {_part(policy.trainable)} trains for {policy.epochs} local "
         f"{'epoch' if policy.epochs == 1 else 'epochs'} at learning rate "
-        f"{policy.learning_rate:g}; {policy.hold_out:.0%} of the examples are held "
-        f"out, and the guard wants at least {policy.min_hold_out} of them and a gain "
-        f"of {100 * policy.margin:g} points."
+        f"{policy.learning_rate:g}; the guard {policy.guard!r} wants at least "
+        f"{policy.min_hold_out} examples to judge by, a gain of "
+        f"{100 * policy.margin:g} points and of {policy.caution:g} standard errors of "
+        "the log loss."
     )
     return f"<header><h1>{TITLE}</h1><p>{html.escape(text)}</p></header>"
 
@@ -141,7 +142,7 @@ def _frontier(tuning: Tuning) -> str:
 
 
 def _curves(tuning: Tuning) -> str:
-    rows = _same(tuning.rows, tuning.choice.row, ("hold_out", *GUARDED))
+    rows = _same(tuning.rows, tuning.choice.row, GUARDED)
     initial = tuning.choice.row.initial
     seen = [a for r in rows for a in (r.deployed, r.personalized, initial)]
     room = 0.06 * (max(seen) - min(seen)) + 1e-3

@@ -17,8 +17,9 @@ import numpy as np
 
 from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.errors import RunError
-from fedp.device_runtime.guard import Evidence, Score
-from fedp.training.tuning.grid import ADAPTED, adaptation_key
+from fedp.device_runtime.evidence import Candidate, Evidence, Score
+from fedp.device_runtime.guards import candidates_of
+from fedp.training.tuning.grid import adaptation_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +27,11 @@ class Measured:
     """A model of one client at one time.
 
     Attributes:
-        losses: log loss of each hold-out example; NaN where it is not finite.
-        correct: share of each hold-out example's labels that are hit, 0..1.
-        accuracy: on the test part, which the device never sees, 0..1.
-        finite: whether training losses and weights were finite numbers till then.
+        losses: log loss of each judged example; NaN where it is not finite.
+        correct: share of each judged example's labels that are hit, 0..1.
+        accuracy: on the test part, which the device never sees, 0..1; where a model was
+            adapted, of the one that was adapted on all examples.
+        finite: whether that one's training losses and weights were finite numbers.
     """
 
     losses: tuple[float, ...]
@@ -49,57 +51,77 @@ class ClientRecord:
     """One client through one adaptation.
 
     Attributes:
-        policy: the adaptation's; its guard settings mean nothing.
+        policy: the adaptation's; of its guard, the trials alone mean something.
         client: its name.
         examples: how many it adapted on.
+        distinct: number of distinct labels among them.
         tested: how many the test part has.
+        lasted: local epochs for which the trials' losses were finite numbers.
         initial: the initial model.
-        after: the adapted model, by local epochs.
+        after: what the guard may choose from.
     """
 
     policy: Policy
     client: str
     examples: int
+    distinct: int
     tested: int
+    lasted: int
     initial: Measured
-    after: dict[int, Measured]
+    after: dict[Candidate, Measured]
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Of the adaptation and the client."""
         return (*adaptation_key(self.policy), self.client)
 
-    def evidence(self, epochs: int) -> Evidence:
-        """What the guard would have seen after so many epochs."""
-        after = self.after[epochs]
-        return Evidence(self.initial.score, after.score, self.examples, after.finite)
+    def evidence(self, policy: Policy) -> Evidence:
+        """What this policy's guard would have seen."""
+        candidates = candidates_of(policy) if self.initial.losses else ()
+        return Evidence(
+            self.initial.score,
+            {c: self.after[c].score for c in candidates},
+            self.examples,
+            self.distinct,
+            self.lasted >= policy.epochs,
+        )
 
     def to_json(self) -> str:
         """One line."""
         fields = dataclasses.asdict(self)
-        fields["policy"] = {name: fields["policy"][name] for name in ADAPTED}
-        for measured in (fields["initial"], *fields["after"].values()):
-            measured["losses"] = [
-                v if math.isfinite(v) else None for v in measured["losses"]
-            ]
+        after = [{**c._asdict(), **fields["after"][c]} for c in self.after]
+        for measured in (fields["initial"], *after):
+            for name in ("losses", "correct"):
+                measured[name] = _numbers(measured[name])
+        fields["after"] = after
         return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> ClientRecord:
         """Reads what `to_json` gave; ValueError, TypeError or KeyError if damaged."""
         fields = json.loads(line)
-        after = {int(n): _measured(**m) for n, m in fields.pop("after").items()}
+        after = {
+            Candidate(m.pop("epochs"), m.pop("blend")): _measured(**m)
+            for m in fields.pop("after")
+        }
         return cls(
-            policy=Policy(**fields.pop("policy"), epochs=max(after)),
+            policy=Policy(**fields.pop("policy")),
             initial=_measured(**fields.pop("initial")),
             after=after,
             **fields,
         )
 
 
+def _numbers(values: tuple[float, ...]) -> list[float | None]:
+    return [v if math.isfinite(v) else None for v in values]
+
+
 def _measured(**fields: Any) -> Measured:
-    losses = tuple(math.nan if v is None else v for v in fields.pop("losses"))
-    return Measured(losses, tuple(fields.pop("correct")), **fields)
+    losses, correct = (
+        tuple(math.nan if v is None else v for v in fields.pop(name))
+        for name in ("losses", "correct")
+    )
+    return Measured(losses, correct, **fields)
 
 
 class RecordFile:
@@ -154,7 +176,7 @@ class RecordFile:
         self._remember(record)
 
     def get(self, policy: Policy, client: str) -> ClientRecord | None:
-        """The record of an adaptation of a client, whatever epochs it holds."""
+        """The record of an adaptation of a client, whatever it was looked at for."""
         return self._known.get((*adaptation_key(policy), client))
 
     def __iter__(self) -> Iterator[ClientRecord]:

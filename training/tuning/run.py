@@ -33,7 +33,7 @@ from fedp.training.tuned_policy import (
 from fedp.training.tuning.adaptations import AdaptationJob, Task
 from fedp.training.tuning.artifacts import artifacts_for
 from fedp.training.tuning.choice import Choice, Row, choose, tabulate, with_remarks
-from fedp.training.tuning.grid import EPOCHS, Grid, GridError
+from fedp.training.tuning.grid import Grid, GridError
 from fedp.training.tuning.page import write_page
 from fedp.training.tuning.records import ClientRecord, RecordFile
 from fedp.training.tuning.table import write_table_csv, write_table_json
@@ -92,7 +92,7 @@ def tune(
         max_examples: most examples a client; None for what the run trained with.
         interpreter: "ai_edge_litert" or "tflite_runtime"; by default the fastest one.
         processes: workers with one interpreter thread each.
-        seed: of the clients drawn, their splits, hold-outs and adaptations.
+        seed: of the clients drawn, their splits, trials and adaptations.
         report_dir: where page and tables go; by default into the run.
         on_result: told of each adaptation of a client as it is done.
         report: is told what is being done, a line each.
@@ -147,7 +147,7 @@ class _Setting:
         weights: hash of that model.
         max_examples: most examples a client; None for all.
         interpreter: kind of interpreter.
-        seed: of splits, hold-outs and adaptations.
+        seed: of splits, trials and adaptations.
         others: what the run fixes, and this release.
     """
 
@@ -209,7 +209,7 @@ def _measure(
         setting.max_examples,
         setting.interpreter,
         setting.seed,
-        plan.values[EPOCHS],
+        plan.candidates(),
     )
     records = RecordFile(place / "adaptations.jsonl")
     with contextlib.closing(records):
@@ -294,7 +294,7 @@ def _adapt(
     report: Callable[[str], None],
 ) -> None:
     """Does what is not on record yet."""
-    wanted = set(plan.values[EPOCHS])
+    wanted = set(job.candidates)
     every = [Task(policy, name) for name in names for policy in plan.adaptations()]
     todo = []
     for task in every:

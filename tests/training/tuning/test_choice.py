@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from fedp.device_runtime.contract import Policy
+from fedp.device_runtime.evidence import Candidate
 from fedp.training.tuning.choice import (
     Row,
     best_by,
@@ -105,9 +106,11 @@ def record(client, initial, after, hold_out):
         policy=Policy(epochs=1),
         client=client,
         examples=12,
+        distinct=3,
         tested=10,
+        lasted=1,
         initial=measured(initial, 2, 1.0),
-        after={1: measured(after, hold_out, 0.5)},
+        after={Candidate(1, 1.0): measured(after, hold_out, 0.5)},
     )
 
 
@@ -135,5 +138,6 @@ def test_a_table_has_a_row_a_policy():
         Policy(), trainable=["all"], learning_rate=[0.02], epochs=[1], margin=[0, 1]
     )
     rows = tabulate(grid, lambda policy: [record("a", 0.5, 0.7, hold_out=3)])
-    assert len(rows) == len(grid) == 2 * 3
-    assert [r.kept for r in rows if r.policy.min_hold_out == 3] == [1, 0]
+    assert len(rows) == len(grid) == 2 * 2 * 3
+    few = [r for r in rows if r.policy.min_hold_out == 3 and r.policy.caution == 0]
+    assert [r.kept for r in few] == [1, 0]
