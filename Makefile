@@ -16,13 +16,9 @@ quickstart: .venv/installed
 	$(BIN)/fedp evaluate quickstart/model.tflite --data synthetic --report quickstart/report
 	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
 
-# Tests of processes, signals and crashes have the machine to themselves.
-ALONE = tests/device_runtime/test_crashes.py tests/examples tests/training/engines \
-  tests/training/test_kill.py tests/training/test_loop.py tests/test_end_to_end.py
-
+# Stealing keeps a file's tests, and what they share, in one process until the end.
 test: .venv/installed lint
-	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(ALONE)) tests
-	$(BIN)/python -m pytest -q $(ALONE)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow

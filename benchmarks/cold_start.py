@@ -1,4 +1,4 @@
-"""From nothing to the first answer: import, open, predict; beside the interpreter's own.
+"""From nothing to the first answer, beside the interpreter's own cold start.
 
     make device-artifacts
     python benchmarks/cold_start.py [--models emnist_cnn mlp] [--rounds 15]
@@ -114,12 +114,14 @@ def measure(
 def first_line(command: list[str]) -> tuple[float, str]:
     """Seconds from a process's start to the first line that it prints, and the line."""
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         found = time.perf_counter() - began
+        said = process.stderr.read()
     if process.returncode:
-        raise SystemExit(f"a row failed with exit code {process.returncode}")
+        raise SystemExit(f"a row failed: {said}")
     return found, line
 
 
