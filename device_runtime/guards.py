@@ -183,7 +183,8 @@ def _told(gain: _Gain, evidence: Evidence) -> str:
     epochs, blend = gain.candidate
     before = sum(evidence.initial.correct.tolist())
     moves = "falls" if gain.loss >= 0 else "rises"
-    loss = f"log loss {moves} by {abs(gain.loss):.4f} +- {gain.error:.4f}"
+    name = "log loss" if evidence.classes else "loss"
+    loss = f"{name} {moves} by {abs(gain.loss):.4f} +- {gain.error:.4f}"
     hits = f", {before:.4g}/{evidence.judged} labels hit become {before + gain.net:.4g}"
     where = f"after {epochs} epochs at blend {blend:g}, on {evidence.judged} examples"
     return f"{where}, {loss}{hits if evidence.classes else ''}"

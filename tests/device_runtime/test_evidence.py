@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedp.device_runtime.contract import Policy
-from fedp.device_runtime.evidence import folds, one_class, trials_of
+from fedp.device_runtime.evidence import distinct_labels, folds, one_class, trials_of
 from fedp.device_runtime.manifest_check import KINDS
 
 from .conftest import needs_subnormals
@@ -53,10 +53,13 @@ def test_folds_follow_the_seed_alone():
 
 
 def test_sequences_and_numbers_are_not_stratified():
-    for y in (np.zeros((12, 3), np.int32), np.zeros(12, np.float32)):
+    tokens = np.arange(36, dtype=np.int32).reshape(12, 3) % 5
+    for y in (tokens, np.zeros(12, np.float32)):
         assert np.bincount(folds(y, 4, seed=0)).tolist() == [3, 3, 3, 3]
         assert not one_class(y)
         assert len(trials_of(Policy(), y, seed=0)) == 4
+    # -1 is no label.
+    assert one_class(np.where(tokens == 2, 2, -1)) and distinct_labels(tokens) == 5
 
 
 @pytest.mark.parametrize("guard", KINDS)

@@ -22,7 +22,7 @@ Scores = tuple[Sequence[float], Sequence[float]]
 
 def vectors() -> list[dict[str, Any]]:
     """All cases, each with its decision."""
-    found = [*_each_kind(), *_gates(), *_edges(), *_choices(), *_drawn()]
+    found = [*_each_kind(), *_gates(), *_edges(), *_flips(), *_choices(), *_drawn()]
     names = [vector["name"] for vector in found]
     assert len(set(names)) == len(names), "each name once"
     return found
@@ -235,6 +235,29 @@ def _edges() -> Iterator[dict[str, Any]]:
             {(5, 1.0): (BETTER[0], [0] * 8)},
             classes=False,
         )
+
+
+def _flips() -> Iterator[dict[str, Any]]:
+    """The loss falls everywhere; labels are won and lost."""
+    for won, lost in (
+        (2, 2),
+        (3, 3),
+        (9, 7),
+        (10, 6),
+        (16, 9),
+        (17, 8),
+        (22, 14),
+        (23, 13),
+    ):
+        before = [0.0] * won + [1.0] * (60 - won)
+        after = [1.0] * won + [0.0] * lost + [1.0] * (60 - won - lost)
+        for kind in ("hold-out", "paired", "sure"):
+            yield _vector(
+                f"{kind}: {won} of 60 labels won, {lost} lost",
+                Policy(guard=kind),
+                ([1.0] * 60, before),
+                {(5, 1.0): ([0.5] * 60, after)},
+            )
 
 
 def _choices() -> Iterator[dict[str, Any]]:

@@ -55,4 +55,6 @@ def _cases() -> Iterator[dict[str, Any]]:
     yield _vector("a rare class", Policy(), np.array([0] * 11 + [1]))
     sequences = random.integers(-1, 4, (9, 3))
     yield _vector("sequences are not stratified", Policy(), sequences)
+    alike = np.where(sequences < 0, -1, 2)
+    yield _vector("sequences of one label, and of none", Policy(), alike)
     yield _vector("nor are numbers", Policy(), np.arange(9, dtype=np.float32)[:, None])
