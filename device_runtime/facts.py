@@ -20,6 +20,8 @@ _ROWS = {
     "seen": 7,  # Examples that came, for the reservoir.
     "wall": 8,  # The wall clock at the last change, seconds.
     "age_clock": 9,  # Seconds that passed by a clock that only rises.
+    "counters": 10,  # What `counters` counts, by artifact.
+    "releases": 11,  # What was released with epsilon; None: damage has taken it.
 }
 _DEFAULTS: dict[str, Any] = {
     "damage": "",
@@ -31,11 +33,20 @@ _DEFAULTS: dict[str, Any] = {
     "seen": None,
     "wall": None,
     "age_clock": None,
+    "counters": None,
+    "releases": None,
 }
 
 
-def start(connection: sqlite3.Connection) -> None:
-    """Gives a new state its random values, where it has none."""
+def start(connection: sqlite3.Connection, *, mended: bool = False) -> None:
+    """Gives a new state its first values, where it has none.
+
+    Args:
+        connection: to the new file.
+        mended: whether it takes the place of a damaged one, which may have held more.
+    """
+    if get(connection, "releases") is None and not mended:
+        put(connection, "releases", "")
     if not get(connection, "era"):
         put(connection, "era", new_era())
     if not get(connection, "seed"):

@@ -72,11 +72,13 @@ class Content:
         rows: of each table, in the order of ids, hash included.
         last_ids: highest id that each table ever gave.
         damage: one phrase on what is missing; empty if nothing is.
+        version: of the schema that they were found in; 0 if it is not known.
     """
 
     rows: dict[str, list[tuple[Any, ...]]] = dataclasses.field(default_factory=dict)
     last_ids: dict[str, int] = dataclasses.field(default_factory=dict)
     damage: str = ""
+    version: int = 0
 
 
 def tables(connection: sqlite3.Connection) -> dict[str, str]:
@@ -95,7 +97,8 @@ def make_tables(connection: sqlite3.Connection, content: Content) -> None:
     for table, last in content.last_ids.items():
         connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
-    facts.start(connection)
+    # Schema 1 knew of no releases: no damage can have taken one.
+    facts.start(connection, mended=content.damage != "" and content.version != 1)
     if content.damage:
         facts.put(connection, "damage", content.damage)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -138,7 +141,7 @@ def salvage(
     """
     (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     damage = ["its structure is broken"] if result != "ok" else []
-    content = Content()
+    content = Content(version=version)
     for table in SCHEMA if version == SCHEMA_VERSION else ("generations",):
         known = state_rows.ids(connection, table)
         with contextlib.suppress(sqlite3.DatabaseError):

@@ -13,10 +13,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from fedp.device_runtime import (
+    counters,
     example_store,
     facts,
     generations,
@@ -26,6 +28,7 @@ from fedp.device_runtime import (
 )
 from fedp.device_runtime.adapter_lock import adapter_lock
 from fedp.device_runtime.age_clock import advance
+from fedp.device_runtime.counters import Counters, Figures
 from fedp.device_runtime.errors import StateError
 from fedp.device_runtime.example_store import Examples
 from fedp.device_runtime.generations import Row
@@ -34,6 +37,9 @@ from fedp.device_runtime.state_schema import transaction
 
 KEPT_GENERATIONS = 3
 LIVE = "live"
+# What local_privacy refuses as damaged memory: no JSON.
+_LOST = "lost"
+Answer = TypeVar("Answer")
 
 
 class Store:
@@ -113,17 +119,27 @@ class Store:
             return str(facts.get(connection, "damage"))
 
     def commit(
-        self, weights: bytes | None, decision: str, reason: str, evidence: str
+        self,
+        weights: bytes | None,
+        decision: str,
+        reason: str,
+        evidence: str,
+        *,
+        figures: Figures | None = None,
+        withdrawn: bool = False,
     ) -> int:
         """Makes a new generation live and drops the oldest beyond the kept ones.
 
-        An unfinished adaptation is cleared with it.
+        An adaptation's decision clears its unfinished state, and is counted.
 
         Args:
             weights: raw float32; None makes the initial model live.
             decision: "keep" or "revert".
-            reason: the guard's sentence.
+            reason: the guard's sentence, or the watch's.
             evidence: JSON of what the guard saw.
+            figures: what `counters` says of this adaptation.
+            withdrawn: whether the watch takes a personalized model back; else an
+                adaptation was decided on.
 
         Returns:
             The generation's id.
@@ -137,7 +153,13 @@ class Store:
             texts = (decision, reason, evidence)
             number = generations.add(connection, self.artifact, weights, *texts)
             generations.prune(connection, self.artifact, self._keep)
-            connection.execute("DELETE FROM unfinished")
+            if withdrawn:
+                counters.withdrawn(connection, self.artifact)
+            else:
+                kept = weights is not None
+                found = figures or Figures()
+                counters.adapted(connection, self.artifact, kept, found)
+                connection.execute("DELETE FROM unfinished")
             facts.put(connection, "damage", "")
         return number
 
@@ -148,12 +170,13 @@ class Store:
             StateError: it cannot be written; what was live stays live.
         """
         with self._writing(wipe=True) as connection:
-            generations.drop_newest(connection, self.artifact)
+            if generations.drop_newest(connection, self.artifact):
+                counters.rolled_back(connection, self.artifact)
 
     def reset(self) -> None:
         """Forgets all generations, also damaged ones; the initial model is live.
 
-        Examples and outcomes stay; an unfinished adaptation does not.
+        Examples, outcomes and counters stay; an unfinished adaptation does not.
 
         Raises:
             StateError: it cannot be written; what was live stays live.
@@ -164,7 +187,8 @@ class Store:
     def forget(self) -> None:
         """Forgets all examples and everything learned from them, of every artifact.
 
-        The bytes are overwritten, in the file and in its journal. Settings stay.
+        The bytes are overwritten, in the file and in its journal. Settings stay, and
+        what was released with epsilon: it has left the device and counts.
 
         Raises:
             StateError: it cannot be written; nothing is forgotten then.
@@ -174,6 +198,7 @@ class Store:
             connection.execute("DELETE FROM examples")
             connection.execute("DELETE FROM outcomes")
             facts.put(connection, "seen", 0)
+            counters.forget(connection)
         # All is overwritten by now; this gives the room back, if there is a moment.
         with self._lock, contextlib.suppress(sqlite3.OperationalError):
             self._connection.execute("VACUUM")
@@ -240,13 +265,17 @@ class Store:
     def delete_example(self, number: int) -> bool:
         """Deletes one example, by overwriting it; whether there was one.
 
-        What a model learned from it stays until the next adaptation, or `forget`.
+        What a model learned from it stays until the next adaptation, or `forget`; an
+        unfinished adaptation goes at once.
 
         Raises:
             StateError: it cannot be written.
         """
         with self._writing(wipe=True) as connection:
-            return example_store.delete(connection, [number]) > 0
+            found = example_store.delete(connection, [number]) > 0
+            if found:  # It may be of this example.
+                connection.execute("DELETE FROM unfinished")
+            return found
 
     # Outcomes ---------------------------------------------------------------------
 
@@ -290,6 +319,35 @@ class Store:
         """
         with self._writing() as connection:
             connection.execute("DELETE FROM outcomes")
+
+    # What may leave the device -----------------------------------------------------
+
+    def counters(self) -> Counters:
+        """What was counted of this artifact since the state was made or forgotten."""
+        with self._reading() as connection:
+            return counters.read(connection, self.artifact)
+
+    def release(self, answer: Callable[[str], tuple[Answer, str]]) -> Answer:
+        """Answers from a memory, once the new memory is on disk.
+
+        Args:
+            answer: gives, from what it gave last time ("" before the first), what may
+                be sent, and what to remember. May be asked twice; of all processes'
+                answers from one memory, only one gets out.
+
+        Raises:
+            StateError: it cannot be written; nothing may be sent then.
+        """
+        with self._reading() as connection:
+            memory = facts.get(connection, "releases")
+        sent, new = answer(_LOST if memory is None else memory)
+        if new == memory:  # A full disk is no reason not to repeat it.
+            return sent
+        with self._writing() as connection:
+            memory = facts.get(connection, "releases")
+            sent, new = answer(_LOST if memory is None else memory)
+            facts.put(connection, "releases", new)
+        return sent
 
     # Unfinished adaptation --------------------------------------------------------
 
