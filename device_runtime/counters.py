@@ -13,6 +13,7 @@ from fedp.device_runtime import facts
 
 # Numbers of artifacts that are gone are kept for a device that goes back to one.
 _KEPT_ARTIFACTS = 4
+_NAME = 16  # Digits of an artifact's hash that name it here.
 
 
 class Figures(NamedTuple):
@@ -55,7 +56,7 @@ class Counters(NamedTuple):
 
 def read(connection: sqlite3.Connection, artifact: str) -> Counters:
     """An artifact's numbers; all 0 before its first adaptation."""
-    found = _all(connection).get(artifact)
+    found = _all(connection).get(artifact[:_NAME])
     if found is None:
         return Counters()
     *counts, figures = found
@@ -102,7 +103,7 @@ def _all(connection: sqlite3.Connection) -> dict[str, list[Any]]:
 
 def _write(connection: sqlite3.Connection, artifact: str, new: Counters) -> None:
     numbers = _all(connection)
-    numbers.pop(artifact, None)
-    numbers[artifact] = list(new)
+    numbers.pop(artifact[:_NAME], None)
+    numbers[artifact[:_NAME]] = list(new)
     last = list(numbers.items())[-_KEPT_ARTIFACTS:]
     facts.put(connection, "counters", dict(last))

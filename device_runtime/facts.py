@@ -38,14 +38,14 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def start(connection: sqlite3.Connection, *, mended: bool = False) -> None:
+def start(connection: sqlite3.Connection, *, lost: bool = False) -> None:
     """Gives a new state its first values, where it has none.
 
     Args:
         connection: to the new file.
-        mended: whether it takes the place of a damaged one, which may have held more.
+        lost: whether there may have been releases that damage has taken.
     """
-    if get(connection, "releases") is None and not mended:
+    if get(connection, "releases") is None and not lost:
         put(connection, "releases", "")
     if not get(connection, "era"):
         put(connection, "era", new_era())

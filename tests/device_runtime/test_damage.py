@@ -14,7 +14,6 @@ from fedp.device_runtime.store import Store, forget_state
 
 ARTIFACT = "a" * 64
 SIZE = 6_000
-OWNER = ARTIFACT.encode() + b"20"  # As a generation has it: its time comes next.
 
 
 def weights(number: int) -> bytes:
@@ -191,7 +190,7 @@ def test_any_damage(good_file: bytes, damage: tuple) -> None:
 
 def test_damaged_hash_of_the_artifact(tmp_path: pathlib.Path) -> None:
     """The row's own hash is the second witness of whose weights they are."""
-    flip_in(write_state(tmp_path), OWNER)
+    flip_in(write_state(tmp_path), ARTIFACT.encode())
     store = Store.open(tmp_path, ARTIFACT, SIZE)
     assert [store.newest(skip).weights[0] for skip in range(3)] == [3, 2, 1]
     assert store.damage() == "the hash of its artifact is damaged"
@@ -199,7 +198,7 @@ def test_damaged_hash_of_the_artifact(tmp_path: pathlib.Path) -> None:
 
 
 def test_damaged_hash_opened_for_another_artifact(tmp_path: pathlib.Path) -> None:
-    flip_in(write_state(tmp_path), OWNER)
+    flip_in(write_state(tmp_path), ARTIFACT.encode())
     store = Store.open(tmp_path, "b" * 64, SIZE)
     assert store.newest() is None and store.damage()
     store.close()
@@ -207,7 +206,7 @@ def test_damaged_hash_opened_for_another_artifact(tmp_path: pathlib.Path) -> Non
 
 def test_damaged_owner_and_damaged_weights(tmp_path: pathlib.Path) -> None:
     path = write_state(tmp_path)
-    flip_in(path, OWNER)
+    flip_in(path, ARTIFACT.encode())
     flip_in(path, b"\x03" * 1000)
     store = Store.open(tmp_path, ARTIFACT, SIZE)
     assert store.newest().weights == weights(2)
