@@ -22,6 +22,7 @@ _ROWS = {
     "age_clock": 9,  # Seconds that passed by a clock that only rises.
     "counters": 10,  # What `counters` counts, by artifact.
     "releases": 11,  # What was released with epsilon; None: damage has taken it.
+    "schema": 12,  # Its version, where the file's own word may be damaged.
 }
 _DEFAULTS: dict[str, Any] = {
     "damage": "",
@@ -35,6 +36,7 @@ _DEFAULTS: dict[str, Any] = {
     "age_clock": None,
     "counters": None,
     "releases": None,
+    "schema": None,
 }
 
 
@@ -51,6 +53,11 @@ def start(connection: sqlite3.Connection, *, lost: bool = False) -> None:
         put(connection, "era", new_era())
     if not get(connection, "seed"):
         put(connection, "seed", int.from_bytes(os.urandom(6), "big"))
+
+
+def is_value(row: tuple[Any, ...], name: str, value: Any) -> bool:
+    """Whether a row says that a value is this."""
+    return row[:2] == (_ROWS[name], json.dumps(value))
 
 
 def new_era() -> str:

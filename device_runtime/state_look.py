@@ -6,9 +6,12 @@ import contextlib
 import pathlib
 import sqlite3
 
+from fedp.device_runtime import facts
+from fedp.device_runtime.errors import StateError
+from fedp.device_runtime.page_scan import header_fits
 from fedp.device_runtime.schema_1 import damage_1, drop_tables_1
 from fedp.device_runtime.state_connection import connect_file, transaction
-from fedp.device_runtime.state_salvage import Found, Owner, check, good_rows
+from fedp.device_runtime.state_salvage import Found, Owner, check, is_ours, rows_1
 from fedp.device_runtime.state_schema import (
     SCHEMA_VERSION,
     make_tables,
@@ -33,6 +36,9 @@ def look(
         OSError, sqlite3.OperationalError: it cannot be read, or made.
     """
     found, connection = Found(), None
+    if not header_fits(path) and is_ours(path):
+        found.notes.append("its header is broken")
+        return None, found
     try:
         connection = connect_file(path)
         stack.callback(connection.close)
@@ -46,12 +52,16 @@ def look(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             _migrate(connection, path, owner)
+    except StateError:
+        if not is_ours(path):
+            raise
+        found.notes.append("its schema is broken")
     except sqlite3.OperationalError:  # Locked or unreadable now; not damaged.
         raise
     except UnicodeDecodeError:  # SQLite's own message quotes the damaged bytes.
-        found.damage = "its schema is broken"
+        found.notes.append("its schema is broken")
     except sqlite3.DatabaseError as error:
-        found.damage = str(error)
+        found.notes.append(str(error))
     return connection, found
 
 
@@ -72,6 +82,7 @@ def _migrate(connection: sqlite3.Connection, path: pathlib.Path, owner: Owner) -
         if version == SCHEMA_VERSION:  # Another process was faster.
             return
         found, damage = check(connection, version, owner), damage_1(connection)
-        rows = list(good_rows(connection, version, owner))
+        rows = rows_1(connection, owner)
         drop_tables_1(connection)
-        make_tables(connection, rows, found.last_ids, damage=damage)
+        make_tables(connection, rows, found.last_ids)
+        facts.put(connection, "damage", damage)

@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import sqlite3
 
+from fedp.device_runtime import facts
 from fedp.device_runtime.state_connection import (
     FILE,
     JOURNAL,
@@ -20,7 +21,7 @@ from fedp.device_runtime.state_connection import (
 )
 from fedp.device_runtime.state_erasing import DAMAGED, MENDED, erase_file, overwrite
 from fedp.device_runtime.state_look import look
-from fedp.device_runtime.state_salvage import Owner, good_rows
+from fedp.device_runtime.state_salvage import Owner, good_rows, rows_1
 from fedp.device_runtime.state_schema import make_tables
 
 
@@ -40,11 +41,12 @@ def mend(directory: pathlib.Path, owner: Owner) -> sqlite3.Connection | None:
         if not found.damage:
             mended.unlink()
             return None
-        rows = connection and good_rows(connection, found.version, owner)
+        first = found.version == 1 and connection
+        rows = rows_1(first, owner) if first else good_rows(path, owner, found)
         with contextlib.closing(connect(str(mended))) as new, transaction(new):
-            make_tables(
-                new, rows or (), found.last_ids, damage=found.damage, lost=found.lost
-            )
+            # Schema 1 knew of no releases: no damage can have taken one.
+            make_tables(new, rows, found.last_ids, lost=not first)
+            facts.put(new, "damage", found.damage or "its tables are broken")
         _put_aside(path, directory / DAMAGED)
         # The old journal must not be played into the new file.
         erase_file(directory / (FILE + JOURNAL))

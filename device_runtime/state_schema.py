@@ -51,7 +51,6 @@ def make_tables(
     rows: Iterable[tuple[str, tuple[Any, ...]]] = (),
     last_ids: dict[str, int] | None = None,
     *,
-    damage: str = "",
     lost: bool = False,
 ) -> None:
     """Makes all tables in an empty database and fills them.
@@ -60,7 +59,6 @@ def make_tables(
         connection: in a transaction.
         rows: a table's name and a row of it, hash included.
         last_ids: highest id that each table ever gave.
-        damage: one phrase on what is missing; empty if nothing is.
         lost: whether there may have been releases that are not among the rows.
     """
     for statement in SCHEMA.values():
@@ -72,8 +70,7 @@ def make_tables(
         connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
     facts.start(connection, lost=lost)
-    if damage:
-        facts.put(connection, "damage", damage)
+    facts.put(connection, "schema", SCHEMA_VERSION)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
