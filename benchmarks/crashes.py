@@ -6,7 +6,8 @@ A light process forks a child, lets it work on a state for some microseconds to
 milliseconds, kills it, and compares what is on disk with what the child said it had
 begun and done: bit for bit what it was before or after the change that was cut. A fifth
 of the kills come into a `Personalizer` that adapts, a twentieth into the mending of a
-damaged file. It ends with an error at the first difference.
+damaged file; after another twentieth all is forgotten, and no file may hold a byte of
+it. It ends with an error at the first difference.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 
 from kills.adaptations import kill_adaptations
 from kills.changes import kill_changes, kill_mending
+from kills.forgetting import kill_and_forget
 from kills.process import Tally
 
 _COLUMNS = ("completed", "kills", "half written", "came through")
@@ -48,13 +50,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=pathlib.Path)
     given = parser.parse_args()
-    adapting, mending = given.kills // 5, given.kills // 20
+    adapting, few = given.kills // 5, given.kills // 20
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         artifact = given.artifact or _export(pathlib.Path(name) / "small.tflite")
         parts = [
-            kill_changes(given.kills - adapting - mending, given.seed),
-            kill_mending(mending, given.seed),
+            kill_changes(given.kills - adapting - 2 * few, given.seed),
+            kill_mending(few, given.seed),
+            kill_and_forget(few, given.seed),
             kill_adaptations(artifact, adapting, given.seed),
         ]
     tally = _sum(parts)

@@ -23,6 +23,8 @@ _ROWS = {
     "counters": 10,  # What `counters` counts, by artifact.
     "releases": 11,  # What was released with epsilon; None: damage has taken it.
     "schema": 12,  # Its version, where the file's own word may be damaged.
+    "latest": 13,  # The latest that the wall clock has shown, seconds.
+    "since": 14,  # Seconds that the age clock has counted since then.
 }
 _DEFAULTS: dict[str, Any] = {
     "damage": "",
@@ -37,6 +39,8 @@ _DEFAULTS: dict[str, Any] = {
     "counters": None,
     "releases": None,
     "schema": None,
+    "latest": None,
+    "since": 0.0,
 }
 
 

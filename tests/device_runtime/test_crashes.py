@@ -26,6 +26,7 @@ PHASES = (
     "saving what is unfinished",
     "forgetting",
     "mending a damaged file",
+    "what is then forgotten",
 )
 
 
