@@ -48,8 +48,9 @@ class StateAccess:
         self._adapting = threading.Lock()
         self._era: str | None = None  # Of the adaptation that runs.
         self._closed = False
-        self._seen: tuple[object, int] | None = None
+        self._openings = 0
         self._connect()
+        self._seen = self._version()
 
     def changed(self) -> bool:
         """Whether another process or `Store` changed the state since the last call.
@@ -59,10 +60,9 @@ class StateAccess:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            with self._reading() as connection:
-                now = (self._identity, data_version(connection))
-                before, self._seen = self._seen, now
-                return now != before
+            with self._reading():
+                before, self._seen = self._seen, self._version()
+                return self._seen != before
         finally:
             self._lock.release()
 
@@ -75,8 +75,11 @@ class StateAccess:
     def _connect(self) -> None:
         self._connection = open_state(self.path and self.path.parent, self._owner)
         self._identity = self.path and file_identity(self.path)
-        if self._seen is None:
-            self._seen = (self._identity, data_version(self._connection))
+        # A new file may get the number of the one that was deleted.
+        self._openings += 1
+
+    def _version(self) -> tuple[int, int]:
+        return self._openings, data_version(self._connection)
 
     def _same_file(self) -> bool:
         return not self.path or self._identity == file_identity(self.path)

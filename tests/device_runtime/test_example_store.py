@@ -312,12 +312,23 @@ def test_unfinished_adaptation(tmp_path: pathlib.Path) -> None:
     assert other.unfinished("key") is None
     other.close()
     store = open_store(tmp_path)
-    assert store.unfinished("key") == b"two"
-    store.commit(None, "revert", "", "{}")
-    assert store.unfinished("key") is None
-    store.save_unfinished(b"three", "key")
-    store.clear_unfinished()
-    assert store.unfinished("key") is None
+    assert store.unfinished("key") == b"two" and store.count() == 0
+    store.commit(None, "revert", "", "{}", withdrawn=True)
+    store.rollback()
+    assert store.unfinished("key") == b"two"  # Adaptations begin at the initial model.
+    number = store.add_example(example(1), 1)
+    ends = {
+        "commit": lambda: store.commit(None, "revert", "", "{}"),
+        "clear": store.clear_unfinished,
+        "delete": lambda: store.delete_example(number),
+        "reset": store.reset,
+        "forget": store.forget,
+    }
+    for name, end in ends.items():
+        store.save_unfinished(b"three" * 9000, "key")
+        end()
+        assert store.unfinished("key") is None, name
+        assert b"threethree" not in store.path.read_bytes(), name
     store.close()
 
 
