@@ -41,7 +41,7 @@ class GuardTest {
         val numbers = vector.getString("label_dtype") == "float32"
         val parts = (0 until labels.length()).map { labels.get(it) }
         val plain = !numbers && parts.none { it is JSONArray }
-        val flat = parts.flatMap { if (it is JSONArray) ints(it).toList() else listOf(it as Number) }
+        val flat = parts.flatMap { (it as? JSONArray)?.let(::doubles) ?: listOf(it as Number) }
         val oneClass = !numbers && flat.filter { it.toInt() >= 0 }.toSet().size == 1
         val found =
             trialsOf(
@@ -79,6 +79,36 @@ class GuardTest {
         !vector.isNull("error") to refused
     }
 
+    @Test
+    fun watchesAsPythonDoes() = each("watch.json") { vector ->
+        val told = vector.getJSONObject("policy")
+        val expected = vector.optJSONObject("expected")
+        val restore = "restore_evidence"
+        val policy =
+            WatchPolicy(
+                told.getDouble("revert_evidence"),
+                if (told.isNull(restore)) null else told.getDouble(restore),
+                told.getDouble("caution"),
+            )
+        val watch =
+            Watch(
+                expected?.let { Expected(it.getDouble("hits"), it.getInt("examples")) },
+                policy,
+                vector.getBoolean("reverted"),
+            )
+        assertEquals(vector.getDouble("least"), watch.least, 1e-12)
+        val outcomes = arrays(vector.getJSONArray("outcomes"))
+        arrays(vector.getJSONArray("verdicts")).zip(outcomes) { wanted, outcome ->
+            val (personalized, initial) =
+                listOf(0, 1).map { if (outcome.isNull(it)) null else outcome.getDouble(it) }
+            val found = watch.add(personalized, initial)
+            assertEquals(wanted.getBoolean(0), found.reverted)
+            assertEquals(wanted.getBoolean(1), found.changed)
+            assertEquals(1.0, found.evidence / wanted.getDouble(2), 1e-9)
+        }
+        0 to 0
+    }
+
     private fun each(file: String, wantedAndFound: (JSONObject) -> Pair<Any, Any>) {
         val text = checkNotNull(javaClass.getResource("/vectors/$file")).readText()
         val vectors = objects(JSONArray(text))
@@ -114,6 +144,9 @@ class GuardTest {
     private fun floats(values: JSONArray) = doubles(values).map { it.toFloat() }.toFloatArray()
 
     private fun ints(values: JSONArray) = IntArray(values.length()) { values.getInt(it) }
+
+    private fun arrays(values: JSONArray) =
+        (0 until values.length()).map { values.getJSONArray(it) }
 
     private fun objects(values: JSONArray) =
         (0 until values.length()).map { values.getJSONObject(it) }
