@@ -143,7 +143,7 @@ function told({ epochs, blend, loss, error, net }, evidence) {
     `, ${general(before, 4)}/${judged} labels hit become ${general(before + net, 4)}`;
   return (
     `after ${epochs} epochs at blend ${general(blend, 6)}, on ${judged} examples, ` +
-    `log loss ${loss < 0 ? "rises" : "falls"} by ${fixed(Math.abs(loss))} ` +
+    `${evidence.classes ? "log loss" : "loss"} ${loss < 0 ? "rises" : "falls"} by ${fixed(Math.abs(loss))} ` +
     `+- ${fixed(error)}${evidence.classes ? hits : ""}`
   );
 }

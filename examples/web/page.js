@@ -2,13 +2,13 @@
 
 import { fetchArtifact } from "./artifact.js";
 import { Drawing } from "./drawing.js";
-import { examplesFrom } from "./examples.js";
+import { examplesFrom, inputOf, labelOf } from "./examples.js";
 import { Model } from "./model.js";
-import { areClasses, chanceOf, personalize } from "./personalize.js";
+import { chanceOf, personalize } from "./personalize.js";
 import { State } from "./state.js";
+import { exampleItem, isDrawn, showAnswers } from "./view.js";
 
 const LOCK = "fedp-changing"; // one change of the live model at a time, in all tabs
-const SHOWN = 5; // classes in the comparison
 
 // Who must have signed the artifact: an Ed25519 key, 32 bytes in hex. null: anyone, or nobody.
 const PUBLIC_KEY = null;
@@ -19,6 +19,7 @@ class Page {
   /** What is compared: one input, and how the page calls it. */
   probe = null;
   chosen = null; // id of the example that is looked at
+  last = Promise.resolve(); // what controls do, one after the other
 
   constructor(artifact, state, initial, live) {
     const { manifest } = artifact;
@@ -26,8 +27,6 @@ class Page {
     this.state = state;
     this.initial = initial; // never trained
     this.live = live; // trains, and serves what is live
-    this.shares = areClasses(manifest) && !manifest.labels.shape.length; // one class an example
-    this.images = this.shares && isImage(manifest);
     by("model").textContent =
       `${manifest.model}: ${manifest.classes.length} classes, artifact ${manifest.sha256.slice(0, 12)}`;
     by("file").addEventListener("change", () => this.#guarded(() => this.#load()));
@@ -38,8 +37,7 @@ class Page {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#guarded(() => this.#show()); // Another tab may have changed it.
     });
-    if (this.images) this.#allowDrawing();
-    else if (!this.shares) by("what").textContent = "Output";
+    if (isDrawn(manifest)) this.#allowDrawing();
   }
 
   static async open() {
@@ -75,6 +73,7 @@ class Page {
       }),
     );
     by("draw").hidden = false;
+    by("shown").textContent = "Draw something, or choose one of your examples.";
   }
 
   #drawn(drawing) {
@@ -128,9 +127,15 @@ class Page {
 
   /** Examples of another model may lie in the same state. */
   #checkFit(examples) {
-    const size = this.manifest.input_shape.reduce((all, axis) => all * axis, 1);
-    if (examples.every(({ x }) => x.length === size)) return;
-    throw new Error("the stored examples are another model's: forget them first");
+    try {
+      for (const { x, y } of examples) {
+        inputOf(Array.from(x), this.manifest);
+        labelOf(Array.from(y), this.manifest);
+      }
+    } catch (error) {
+      const why = `the stored examples are another model's (${error.message})`;
+      throw new Error(`${why}: forget them first`, { cause: error });
+    }
   }
 
   async #rollBack() {
@@ -173,33 +178,16 @@ class Page {
     by("count").textContent =
       examples.length === 1 ? "1 example" : `${examples.length || "No"} examples`;
     by("personalize").disabled = !examples.length;
-    by("list").replaceChildren(...examples.map((example, at) => this.#item(example, at)));
-  }
-
-  #item(example, at) {
-    const label = this.#named(example.y);
-    const name = `example ${at + 1}, ${label}`;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.id = example.id;
-    button.setAttribute("aria-label", `Look at ${name}`);
-    button.setAttribute("aria-pressed", String(example.id === this.chosen));
-    if (this.images) button.append(thumbnail(example.x, this.manifest.input_shape));
-    button.append(label);
-    button.addEventListener("click", () =>
-      this.#guarded(async () => {
-        this.#choose(example.id);
-        await this.#compare(example.x, name);
-      }),
+    const items = examples.map((example, at) =>
+      exampleItem(example, at, this.manifest, (name) =>
+        this.#guarded(async () => {
+          this.#choose(example.id);
+          await this.#compare(example.x, name);
+        }),
+      ),
     );
-    const item = document.createElement("li");
-    item.append(button);
-    return item;
-  }
-
-  #named(y) {
-    if (!areClasses(this.manifest)) return Array.from(y).join(", ");
-    return Array.from(y, (label) => this.manifest.classes[label] ?? "-").join(" ");
+    by("list").replaceChildren(...items);
+    this.#choose(this.chosen);
   }
 
   #choose(id) {
@@ -215,29 +203,13 @@ class Page {
     const [before] = await this.initial.infer([x]);
     const [after] = await this.live.infer([x]);
     by("shown").textContent = `Answers to ${name}.`;
-    by("answers").tBodies[0].replaceChildren(...this.#lines(before, after));
-    by("answers").hidden = false;
+    showAnswers(by("answers"), before, after, this.manifest);
   }
 
-  #lines(before, after) {
-    const shares = this.shares;
-    const all = Array.from(before, (_, at) => at);
-    const best = (at) => Math.max(before[at], after[at]);
-    const shown = shares ? all.sort((a, b) => best(b) - best(a)).slice(0, SHOWN) : all;
-    const classes = this.manifest.classes;
-    return shown.map((at) => {
-      const line = document.createElement("tr");
-      const head = document.createElement("th");
-      head.scope = "row";
-      head.textContent = classes[at % classes.length];
-      line.append(head, cell(before, at, shares), cell(after, at, shares));
-      return line;
-    });
-  }
-
-  /** As `#guarded`, in one tab at a time. */
+  /** Runs a change of the live model: one at a time, in one tab at a time. */
   #changing(work) {
-    return this.#guarded(() =>
+    if (document.querySelector("main").ariaBusy === "true") return;
+    this.#guarded(() =>
       navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
         if (!lock) throw new Error("another tab is changing the model: wait for it");
         await work();
@@ -245,47 +217,16 @@ class Page {
     );
   }
 
-  /** Runs what a control does; nothing else meanwhile, and an error is shown. */
-  async #guarded(work) {
-    const main = document.querySelector("main");
-    if (main.ariaBusy === "true") return;
-    main.ariaBusy = "true";
-    by("error").textContent = "";
-    try {
-      await work();
-    } catch (error) {
-      by("error").textContent = error.message;
-    } finally {
+  /** Runs what a control does after what came before it; shows an error. */
+  #guarded(work) {
+    this.last = this.last.then(async () => {
+      const main = document.querySelector("main");
+      main.ariaBusy = "true";
+      by("error").textContent = "";
+      await work().catch((error) => (by("error").textContent = error.message));
       main.ariaBusy = "false";
-    }
+    });
   }
-}
-
-function isImage({ input_shape: shape, input_dtype: dtype }) {
-  const plane = shape.length === 2 || (shape.length === 3 && shape[2] === 1);
-  return dtype === "float32" && plane && shape[0] >= 8 && shape[1] >= 8;
-}
-
-function thumbnail(x, [height, width]) {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  const ink = canvas.getContext("2d");
-  const image = ink.createImageData(width, height);
-  x.forEach((value, at) => image.data.set([value, value, value, 1].map((v) => 255 * v), 4 * at));
-  ink.putImageData(image, 0, 0);
-  return canvas;
-}
-
-function cell(answers, at, shares) {
-  const found = document.createElement("td");
-  if (shares) {
-    const bar = document.createElement("span");
-    bar.className = "bar";
-    bar.style.setProperty("--share", String(answers[at]));
-    found.append(bar);
-    if (answers[at] === Math.max(...answers)) found.className = "first";
-  }
-  found.append(shares ? `${(100 * answers[at]).toFixed(1)} %` : answers[at].toFixed(4));
-  return found;
 }
 
 Page.open().catch((error) => {

@@ -88,6 +88,10 @@ async function compare({ x, y, trials, orders, vectors, steps }) {
   const after = await model.infer(inputs);
   const restored = await model.save();
 
+  const features = await model.features(inputs);
+  const size = artifact.manifest.batch_size;
+  const batch = [features.slice(0, size), labels.slice(0, size)];
+
   // A step has 4 inputs and an output, an evaluation 2 and 2: all are to be freed.
   let freed = 0;
   const { delete: free } = Tensor.prototype;
@@ -95,9 +99,6 @@ async function compare({ x, y, trials, orders, vectors, steps }) {
     freed++;
     free.call(this);
   };
-  const features = await model.features(inputs);
-  const size = artifact.manifest.batch_size;
-  const batch = [features.slice(0, size), labels.slice(0, size)];
   const times = [];
   let settled = 0;
   for (let step = 0; step < steps; step++) {
