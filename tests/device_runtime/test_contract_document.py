@@ -129,8 +129,8 @@ def _flat(blob: bytes) -> list[float]:
 def test_loop(small_export: Any, guard: str, rate: float) -> None:
     manifest: Manifest = small_export.manifest
     random = np.random.default_rng(5)
-    x = random.random((16, 6), np.float32)
-    y = (x[:, 0] * 3).astype(np.int32)
+    y = random.integers(0, 3, 16).astype(np.int32)
+    x = random.random((16, 6), np.float32) + np.eye(3, 6, dtype=np.float32)[y]
     policy = Policy(guard=guard, learning_rate=rate, blends=(0.3, 1.0), caution=0.0)
     session = Session.open(manifest, small_export.content)
     run = Personalization(session, x, y, policy, seed=4)

@@ -18,7 +18,7 @@ MANIFEST = Manifest(
     batch_size=20,
     classes=("0", "1", "é"),
     weights=(WeightSpec("w0", "dense/kernel:0", (784, 3)), WeightSpec("w1", "b", (3,))),
-    policy=Policy(learning_rate=0.1, epochs=3),
+    policy=Policy(learning_rate=0.1, epochs=3, caution=0.75),
 )
 SECRET, OTHER = bytes(range(32)), bytes(32)
 
