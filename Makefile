@@ -1,7 +1,7 @@
 # `make quickstart` and `make test` are all a newcomer needs; Python 3.11 and pip do the rest.
 PYTHON ?= python3.11
 BIN = .venv/bin
-PACKAGES = . training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime
+PACKAGES = . cli training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime
 SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
@@ -16,13 +16,9 @@ quickstart: .venv/installed
 	$(BIN)/fedp evaluate quickstart/model.tflite --data synthetic --report quickstart/report
 	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
 
-# Tests of processes, signals and crashes have the machine to themselves.
-ALONE = tests/device_runtime/test_crashes.py tests/examples tests/training/engines \
-  tests/training/test_kill.py tests/training/test_loop.py tests/test_end_to_end.py
-
+# Stealing keeps a file's tests, and what they share, in one process until the end.
 test: .venv/installed lint
-	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(ALONE)) tests
-	$(BIN)/python -m pytest -q $(ALONE)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
