@@ -53,7 +53,9 @@ def test_large_tests_leave_a_perfect_guard_no_hurt_client():
 
 
 def test_small_tests_hurt_clients_that_truly_gain():
-    # 50 images of which 5 flip: 0 +- 2.2 labels, so that some 40 % seem to lose one.
-    found = floor(list(clients([0.0] * 400, 50, 0.1)))
+    # 50 images of which 5 flip: 2.2 labels of noise, and true gains within +- 2.5.
+    gains = list(np.linspace(-0.05, 0.05, 400))
+    found = floor(list(clients(gains, 50, 0.1)))
+    assert found["truly_hurt"] == pytest.approx(0.5, abs=0.06)
     assert found["hurt_of_always"] == pytest.approx(0.41, abs=0.06)
     assert 0.1 < found["hurt_ratio"] < 0.5
