@@ -59,7 +59,9 @@ GUARDS: dict[str, Policy] = {
     "cross-validation": Policy(guard="cross-validation"),
     "blend": Policy(guard="blend", blends=_QUARTERS),
     "sure, blends": Policy(blends=_QUARTERS),
-    "sure": Policy(),
+    "sure, caution 0.75": Policy(caution=0.75),
+    "sure, caution 2": Policy(caution=2.0),
+    "sure (the default)": Policy(),
 }
 
 
@@ -164,7 +166,7 @@ def tables(cases: Sequence[Case], name: str) -> dict[str, Any]:
             print(line(label, found[label]), flush=True)
         found["floor"] = floor([(c.own.before, c.own.after[-1, -1]) for c in own])
         told = ", ".join(f"{key} {value:.3f}" for key, value in found["floor"].items())
-        print(f"\nwith perfect knowledge of the true gains: {told}")
+        print(f"\nWith perfect knowledge of the true gains: {told}", flush=True)
     return everything
 
 
