@@ -6,7 +6,7 @@ SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
-.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 lint format lock clean
+.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web lint format lock clean
 
 quickstart: .venv/installed
 	rm -rf quickstart
@@ -37,6 +37,10 @@ test-pythons: build/device_artifacts/made
 # arm64 under qemu-user, without root; DEBIAN_MIRROR is an address or a folder of .debs.
 test-arm64: build/device_artifacts/made
 	$(BIN)/python tests/targets/arm64.py build/device_artifacts
+
+# The page of examples/web in headless Chromium; needs Node.js 20 and npm.
+test-web: .venv/installed
+	$(BIN)/python -m pytest -q -s -m slow tests/examples/test_web.py
 
 lint: .venv/installed
 	$(BIN)/ruff check -q .

@@ -1,6 +1,7 @@
 """The page of examples/web, driven in headless Chromium, against Python's runtime."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -10,14 +11,14 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="exporting needs the training install")
 
-from fedp.device_runtime.adaptation import adapt  # noqa: E402
 from fedp.device_runtime.contract import Policy  # noqa: E402
-from fedp.device_runtime.evidence import Evidence, Score, trials_of  # noqa: E402
-from fedp.device_runtime.guards import candidates_of, decide  # noqa: E402
+from fedp.device_runtime.evidence import trials_of  # noqa: E402
+from fedp.device_runtime.personalization import Personalization  # noqa: E402
 from fedp.device_runtime.session import Session  # noqa: E402
 from fedp.export.exporter import Target, export_model  # noqa: E402
 
-WEB = pathlib.Path(__file__).parents[2] / "examples/web"
+ROOT = pathlib.Path(__file__).parents[2]
+WEB = ROOT / "examples/web"
 SEED = 3
 # Float32 rounding over some 50 steps of other kernels in another order of sums.
 LOSS_TOLERANCE = 5e-6
@@ -26,18 +27,25 @@ WEIGHT_TOLERANCE = 2e-6
 pytestmark = pytest.mark.slow
 
 
-def node(*arguments, given=None):
+def node(*arguments, given=None, temporary=None):
     """Runs Node.js in the page's folder; what it prints."""
-    done = subprocess.run(
+    where = {"TMPDIR": str(temporary)} if temporary else {}
+    process = subprocess.Popen(
         ["node", *arguments],
         cwd=WEB,
-        input=json.dumps(given),
-        capture_output=True,
+        env={**os.environ, **where},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=240,
     )
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
-    return done.stdout
+    try:
+        out, errors = process.communicate(json.dumps(given), timeout=200)
+    finally:
+        process.terminate()  # Puppeteer then ends its browser.
+        process.wait()
+    assert process.returncode == 0, errors[-3000:] + out[-3000:]
+    return out
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,69 +97,10 @@ def vectors(policy):
 def examples_of(manifest, count):
     """Noise around a pattern of each class, float32 [n, ...], and labels."""
     random = np.random.default_rng(7)
-    patterns = random.random((len(manifest.classes), *manifest.input_shape)) < 0.2
+    patterns = random.random((len(manifest.classes), *manifest.input_shape)) < 0.4
     y = random.integers(0, len(manifest.classes), count).astype(np.int32)
     noise = random.random((count, *manifest.input_shape))
     return (0.8 * patterns[y] + 0.2 * noise).astype(np.float32), y
-
-
-def in_python(session, x, y):
-    """Evidence, decision and final model of the device's procedure, and all losses."""
-    manifest = session.manifest
-    policy = manifest.policy
-    features = session.features(x)
-    trials = trials_of(policy, y, SEED)
-    candidates = candidates_of(policy)
-    session.reset()
-    theta = session.save()
-    initial = [session.evaluate(features[t.judge], y[t.judge]) for t in trials]
-    judged = {candidate: [] for candidate in candidates}
-    losses = []
-
-    def run(numbers, epochs, on_epoch=None):
-        session.reset()
-        policy_now = Policy(learning_rate=policy.learning_rate, epochs=epochs)
-        done = adapt(
-            session, features[numbers], y[numbers], policy_now,
-            batch_size=manifest.batch_size, seed=SEED, on_epoch=on_epoch,
-        )  # fmt: skip
-        losses.append(list(done.losses))
-        return session.save()
-
-    def blended(adapted, blend):
-        share = np.float32(blend)
-        return {n: w + share * (adapted[n] - w) for n, w in theta.items()}
-
-    for trial in trials:
-        stops = {}
-        run(
-            trial.adapt,
-            policy.epochs,
-            lambda epoch, _, now, stops=stops: stops.update({epoch: now.save()}),
-        )
-        for candidate in candidates:
-            session.restore(blended(stops[candidate.epochs], candidate.blend))
-            score = session.evaluate(features[trial.judge], y[trial.judge])
-            judged[candidate].append(score)
-    evidence = Evidence(
-        joined(initial),
-        {candidate: joined(scores) for candidate, scores in judged.items()},
-        len(x),
-        len(np.unique(y)),
-    )
-    decision = decide(evidence, policy)
-    weights = None
-    if decision.keep:
-        adapted = run(np.arange(len(x)), decision.epochs)
-        weights = blended(adapted, decision.blend)
-        session.restore(weights)
-    else:
-        session.reset()
-    return losses, evidence, decision, weights, session.infer(x)
-
-
-def joined(scores):
-    return Score(*(np.concatenate(part) for part in zip(*scores)))
 
 
 def orders_of(manifest, count, trials):
@@ -171,16 +120,97 @@ def worst(found, wanted):
     return float(np.abs(found - wanted).max())
 
 
+def guard_vectors():
+    return json.loads((ROOT / "device_runtime/vectors/guard.json").read_text())
+
+
+def given_to_the_page(artifact, manifest, x, y):
+    """The same examples, folds and orders as Python's, see tests/drive.mjs."""
+    trials = trials_of(manifest.policy, y, SEED)
+    return {
+        "artifact": str(artifact),
+        "x": x.tolist(),
+        "y": [manifest.classes[label] for label in y],
+        "trials": [
+            {name: part.tolist() for name, part in trial._asdict().items()}
+            for trial in trials
+        ],
+        "orders": orders_of(manifest, len(x), trials),
+        "vectors": guard_vectors(),
+        "steps": 200,
+    }
+
+
+def compare(found, manifest, content, x, y):
+    """Step by step against the device runtime; returns the largest differences."""
+    session = Session.open(manifest, content)
+    before = session.infer(x)
+    losses = []
+    run = Personalization(
+        session,
+        session.features(x),
+        y,
+        manifest.policy,
+        seed=SEED,
+        on_progress=lambda progress: losses.append(progress.loss),
+    )
+    result = run.run()
+    # Else there would be little to compare, and no change of a prediction to see.
+    assert result.decision.keep
+    session.restore(result.weights)
+    after = session.infer(x)
+
+    assert found["sha256"] == manifest.sha256
+    mine, theirs = found["decision"], result.decision
+    assert (mine["epochs"], mine["blend"]) == (theirs.epochs, theirs.blend)
+    judged = found["evidence"]["candidates"]
+    assert len(judged) == len(result.evidence.candidates)
+    for one in judged:
+        score = result.evidence.candidates[one["epochs"], one["blend"]]
+        assert worst(one["losses"], score.losses) < LOSS_TOLERANCE
+        assert one["correct"] == score.correct.tolist()
+    assert np.abs(after - before).max() > 0.1
+    weights = [result.weights[spec.name].ravel() for spec in manifest.weights]
+    return {
+        "losses": worst(np.concatenate(found["losses"]), losses),
+        "weights": worst(np.concatenate(found["weights"]), np.concatenate(weights)),
+        "answers": max(worst(found["before"], before), worst(found["after"], after)),
+    }
+
+
+def check_use(used, examples):
+    """What a person sees: the answer changes, and that outlives a reload."""
+
+    def answers(when):
+        return {name: (a, b) for name, a, b in used[when]["answers"]}
+
+    assert used["loaded"]["examples"] == examples
+    assert all(a == b for a, b in answers("loaded").values())
+    personalized = used["personalized"]
+    assert personalized["verdict"] == "The personalized model is live."
+    assert "log loss falls" in personalized["reason"]
+    assert any(a != b for a, b in answers("personalized").values())
+    assert used["reloaded"] == personalized
+    assert used["damaged"]["verdict"] == "The initial model is live."
+    assert "damaged" in used["damaged"]["error"]
+    assert used["rolled_back"]["verdict"] == "The initial model is live."
+    assert answers("rolled_back") == answers("loaded")
+    assert used["other_artifact"] is None
+    assert used["forgotten"]["examples"] == used["reverted"]["examples"] - 2 == 0
+    assert used["forgotten"]["reason"] == "Nothing was learned yet."
+
+
 @pytest.mark.parametrize(
     ("build", "policy"),
     [
         (images, Policy(learning_rate=0.02, epochs=4, blends=(0.5, 1.0))),
-        (vectors, Policy("head", learning_rate=0.2, epochs=3, guard="hold-out")),
+        (
+            vectors,
+            Policy("head", learning_rate=0.3, epochs=8, guard="cross-validation"),
+        ),
     ],
 )
-def test_the_page_adapts_and_decides_as_python_does(
-    build, policy, tmp_path, record_property
-):
+def test_the_page_does_what_python_does(build, policy, tmp_path):
     tf.keras.utils.set_random_seed(0)
     model, target, classes = build(policy)
     export = export_model(
@@ -188,42 +218,34 @@ def test_the_page_adapts_and_decides_as_python_does(
     )
     artifact = tmp_path / "model.tflite"
     artifact.write_bytes(export.content)
-    manifest = export.manifest
-    x, y = examples_of(manifest, 30)
-    trials = trials_of(manifest.policy, y, SEED)
-    session = Session.open(manifest, export.content)
-    before = session.infer(x)
-    losses, evidence, decision, weights, after = in_python(session, x, y)
-    assert decision.keep  # Else the rest would compare little.
+    x, y = examples_of(export.manifest, 30)
+    given = given_to_the_page(artifact, export.manifest, x, y)
+    given["drawn"] = build is images
+    found = json.loads(node("tests/drive.mjs", given=given, temporary=tmp_path))
+    differences = compare(found["compared"], export.manifest, export.content, x, y)
+    print(
+        found["browser"], differences, f"{found['compared']['step_ms']:.1f} ms a step"
+    )
+    assert differences["losses"] < LOSS_TOLERANCE
+    assert differences["answers"] < LOSS_TOLERANCE
+    assert differences["weights"] < WEIGHT_TOLERANCE
+    assert found["compared"]["kept"]
+    assert found["compared"]["again"] == found["compared"]["before"]
+    assert found["compared"]["kept_tensors"] == 0  # Nothing collects them.
+    assert found["compared"]["grown"] == 0  # bytes of the wasm heap
+    decisions = [vector["decision"] for vector in given["vectors"]]
+    for mine, theirs in zip(found["compared"]["decisions"], decisions, strict=True):
+        assert (mine["epochs"], mine["blend"]) == (theirs["epochs"], theirs["blend"])
+    check_use(found["used"], len(x))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
 
-    given = {
-        "artifact": str(artifact),
-        "x": x.tolist(),
-        "y": [classes[label] for label in y],
-        "trials": [
-            {"adapt": t.adapt.tolist(), "judge": t.judge.tolist()} for t in trials
-        ],
-        "orders": orders_of(manifest, len(x), trials),
-        "vectors": [],
-    }
-    found = json.loads(node("tests/drive.mjs", given=given))
-    compared, used = found["compared"], found["used"]
 
-    assert compared["sha256"] == manifest.sha256
-    assert [len(part) for part in compared["losses"]] == [len(p) for p in losses]
-    loss = worst(np.concatenate(compared["losses"]), np.concatenate(losses))
-    judged = [
-        worst(mine["losses"], evidence.candidates[candidate].losses)
-        for candidate, mine in zip(
-            candidates_of(policy), compared["evidence"]["candidates"]
-        )
-    ]
-    wanted = [weights[spec.name].ravel() for spec in manifest.weights]
-    weight = worst(np.concatenate(compared["weights"]), np.concatenate(wanted))
-    answer = max(worst(compared["before"], before), worst(compared["after"], after))
-    print(f"losses within {loss:.1e}, judged {max(judged):.1e}, ", end="")
-    print(f"weights {weight:.1e}, answers {answer:.1e}, step {compared['step_ms']} ms")
-    assert max(loss, answer, *judged) < LOSS_TOLERANCE
-    assert weight < WEIGHT_TOLERANCE
-    print(decision, compared["decision"])
-    print(json.dumps(used, indent=1), compared["grown"])
+def test_the_contract_holds_in_node():
+    assert "# fail 0" in node("--test", "--test-reporter=tap")
+
+
+def test_an_artifact_of_any_batch_is_refused(tmp_path, mlp_artifact):
+    given = {"artifact": str(mlp_artifact), "x": [], "y": []}
+    with pytest.raises(AssertionError, match="export with --fixed-batch"):
+        node("tests/drive.mjs", given=given, temporary=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ export async function withBrowser(work) {
       executablePath: await chromium.executablePath(),
       userDataDir: join(folder, "profile"),
       headless: "shell",
+      protocolTimeout: 120_000, // ms for one call
       // The loopback page is the only one: Chromium's sandbox needs rights it may lack.
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
     });

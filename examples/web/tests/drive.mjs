@@ -5,7 +5,9 @@
 //   x, y         examples: numbers and labels, a row each, as JSON for the page has them
 //   trials       of the evidence: numbers of the examples that adapt and that judge
 //   orders       [adaptation][epoch] -> order of its examples
-//   vectors      guard vectors for the page's guard
+//   vectors      of the guard, for the page's guard
+//   drawn        whether to draw examples, too
+//   steps        how many more, for their time and the wasm heap
 //   screenshots  folder for pictures of the page; none without
 
 import { writeFile } from "node:fs/promises";
@@ -55,21 +57,23 @@ async function onPage(browser, address, work) {
   return found;
 }
 
+/** Waits for the page to open the artifact, or to say why it does not. */
 async function ready(page) {
-  await page.waitForSelector("main:not([inert])").catch(async () => {
-    throw new Error(await page.$eval("#model", (line) => line.textContent));
-  });
+  await page.waitForSelector("main:not([inert]), #model[role=alert]");
+  const refusal = await page.$("#model[role=alert]");
+  if (refusal) throw new Error(await refusal.evaluate((line) => line.textContent));
 }
 
 /** In the page: the same examples, folds and orders as Python's, step by step. */
-async function compare({ x, y, trials, orders, vectors }) {
+async function compare({ x, y, trials, orders, vectors, steps }) {
   const load = (name) => import(new URL(name, location.href).href);
   const { fetchArtifact } = await load("artifact.js");
   const { Model } = await load("model.js");
   const { personalize } = await load("personalize.js");
   const { decide } = await load("guard.js");
   const { inputOf, labelOf } = await load("examples.js");
-  const { getGlobalLiteRt } = await load("node_modules/@litertjs/core/dist/index.js");
+  const { evidenceOf } = await load("tests/evidence.mjs");
+  const { Tensor, getGlobalLiteRt } = await load("node_modules/@litertjs/core/dist/index.js");
   const heap = () => getGlobalLiteRt().liteRtWasm.HEAPU8.length;
 
   const artifact = await fetchArtifact("model.tflite");
@@ -84,36 +88,44 @@ async function compare({ x, y, trials, orders, vectors }) {
   const after = await model.infer(inputs);
   const restored = await model.save();
 
-  // Tensors that are not freed show as growth, and slow steps as time.
+  // A step has 4 inputs and an output, an evaluation 2 and 2: all are to be freed.
+  let freed = 0;
+  const { delete: free } = Tensor.prototype;
+  Tensor.prototype.delete = function () {
+    freed++;
+    free.call(this);
+  };
   const features = await model.features(inputs);
   const size = artifact.manifest.batch_size;
   const batch = [features.slice(0, size), labels.slice(0, size)];
   const times = [];
   let settled = 0;
-  for (let step = 0; step < 400; step++) {
+  for (let step = 0; step < steps; step++) {
     const started = performance.now();
     await model.trainStep(...batch, 0.001);
-    await model.evaluate(...batch);
     times.push(performance.now() - started);
+    await model.evaluate(...batch);
     if (step === 20) settled = heap();
   }
   const grown = heap() - settled;
   model.delete();
   judge.delete();
   const plain = (rows) => rows.map((row) => Array.from(row));
+  const { weights } = outcome;
   return {
     sha256: artifact.manifest.sha256,
     losses: outcome.losses,
     evidence: outcome.evidence,
     decision: outcome.decision,
-    weights: outcome.weights && plain(outcome.weights),
-    kept: outcome.weights ? restored.every((w, at) => w.every((v, n) => v === outcome.weights[at][n])) : null,
+    weights: weights && plain(weights),
+    kept: weights?.every((array, at) => array.every((value, n) => value === restored[at][n])),
     before: plain(before),
     again: plain(again),
     after: plain(after),
-    decisions: vectors.map(({ evidence, policy }) => decide(evidence, policy)),
+    decisions: vectors.map(({ evidence, policy }) => decide(evidenceOf(evidence), policy)),
     step_ms: times.toSorted((a, b) => a - b)[times.length / 2],
     grown,
+    kept_tensors: 9 * steps - freed,
   };
 }
 
@@ -139,16 +151,86 @@ async function use(page) {
   await page.click("#list button");
   await idle(page, () => !document.getElementById("answers").hidden);
   seen.reloaded = await read(page);
+  seen.other_artifact = await page.evaluate(otherArtifact);
+  await page.evaluate(damage);
+  await page.reload();
+  await ready(page);
+  seen.damaged = await read(page);
+  await page.click("#list button");
+  await idle(page, () => !document.getElementById("answers").hidden);
   await page.click("#roll-back");
-  await idle(page, () => document.getElementById("reason").textContent.startsWith("Nothing"));
+  await idle(page, () => document.getElementById("roll-back").disabled);
   seen.rolled_back = await read(page);
-  page.once("dialog", (dialog) => dialog.accept());
-  await page.click("#forget");
-  await idle(page, () => document.querySelectorAll("#list li").length === 0);
+  await forget(page);
+  if (given.drawn) await draw(page);
+  else await loadAlike(page);
+  await page.click("#personalize");
+  await idle(page, () => !document.getElementById("roll-back").disabled);
+  seen.reverted = await read(page);
+  await picture(page, "reverted");
+  await forget(page);
   await page.reload();
   await ready(page);
   seen.forgotten = await read(page);
   return seen;
+}
+
+async function forget(page) {
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.click("#forget");
+  await idle(page, () => document.querySelectorAll("#list li").length === 0);
+}
+
+/** Two examples of one label, one drawn with the mouse and one with the keyboard. */
+async function draw(page) {
+  const canvas = await page.$("#canvas");
+  const { x, y, width } = await canvas.boundingBox();
+  await page.mouse.move(x + width / 4, y + width / 4);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 2, y + width / 2, { steps: 4 });
+  await page.mouse.up();
+  await idle(page, () => document.getElementById("shown").textContent.includes("drew"));
+  await page.click("#add");
+  await idle(page, () => document.querySelectorAll("#list li").length === 1);
+  await canvas.focus();
+  for (const key of ["ArrowUp", "Space", "ArrowLeft", "ArrowLeft", "ArrowDown", "Space"]) {
+    await page.keyboard.press(key);
+  }
+  await idle(page, () => document.getElementById("pen").textContent.includes("up at"));
+  await page.click("#add");
+  await idle(page, () => document.querySelectorAll("#list li").length === 2);
+}
+
+async function loadAlike(page) {
+  const alike = { x: given.x[0], y: given.y[0] };
+  const file = join(tmpdir(), "alike.json");
+  await writeFile(file, JSON.stringify([alike, alike]));
+  await (await page.$("#file")).uploadFile(file);
+  await idle(page, () => document.querySelectorAll("#list li").length === 2);
+}
+
+/** In the page: what another artifact finds in this state. */
+async function otherArtifact() {
+  const { State } = await import(new URL("state.js", location.href).href);
+  return (await (await State.open("0".repeat(64))).live()) ?? null;
+}
+
+/** In the page: another number in the newest stored weights. */
+async function damage() {
+  const request = indexedDB.open("fedp");
+  await new Promise((resolve) => (request.onsuccess = resolve));
+  const change = request.result.transaction("generations", "readwrite");
+  const store = change.objectStore("generations");
+  store.getAll().onsuccess = ({ target }) => {
+    const newest = target.result.at(-1);
+    newest.weights[0][0] += 1;
+    store.put(newest);
+  };
+  await new Promise((resolve, reject) => {
+    change.oncomplete = resolve;
+    change.onabort = () => reject(new Error("there are no weights to damage"));
+  });
+  request.result.close();
 }
 
 /** Waits until the page has done what it was told. */
@@ -167,6 +249,7 @@ async function read(page) {
     return {
       verdict: texts("#verdict")[0],
       reason: texts("#reason")[0],
+      error: texts("#error")[0],
       examples: texts("#list li").length,
       answers: Array.from(document.querySelectorAll("#answers tbody tr"), (line) =>
         Array.from(line.children, (cell) => cell.textContent),
