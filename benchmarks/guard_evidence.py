@@ -21,7 +21,7 @@ from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.evidence import Candidate, Evidence, Score, folds
 from fedp.device_runtime.examples import examples_for
 from fedp.device_runtime.session import Session
-from fedp.device_runtime.weights import Weights
+from fedp.device_runtime.weights import Weights, blended
 from fedp.training.data import open_data
 from fedp.training.data.seeds import client_generator
 
@@ -206,14 +206,6 @@ def _fit(session: Session, x: np.ndarray, y: np.ndarray, seed: int) -> list[Weig
     if len(found) < len(stops):
         raise SystemExit("an adaptation did not stay finite: lower the learning rate")
     return found
-
-
-def blended(theta: Weights, adapted: Weights, blend: float) -> Weights:
-    """The weights theta + blend (adapted - theta)."""
-    if blend == 1:
-        return adapted
-    share = np.float32(blend)
-    return {name: w + share * (adapted[name] - w) for name, w in theta.items()}
 
 
 def path_of(cache: pathlib.Path, client: str) -> pathlib.Path:
