@@ -21,7 +21,7 @@ from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.evidence import Candidate, Evidence, Score, folds
 from fedp.device_runtime.examples import examples_for
 from fedp.device_runtime.session import Session
-from fedp.device_runtime.weights import Weights
+from fedp.device_runtime.weights import Weights, blended
 from fedp.training.data import open_data
 from fedp.training.data.seeds import client_generator
 
@@ -59,7 +59,7 @@ class Record:
         band: name of the band.
         draw: number of the draw.
         labels: of the images to adapt on, int32 [n].
-        fold: of each, int64 [n].
+        fold: of each, int64 [n]; -1 where there is no evidence.
         epochs: stops at which the models were looked at, [e].
         initial: log losses and hits of the initial model, float32 [2, n].
         judged: the same of models that did not train on them, float32 [e, b, 2, n].
@@ -108,7 +108,7 @@ class EvidenceJob:
         data: the data set, as `open_data` takes it.
         most: most examples a client.
         draws: most draws of a client in a band.
-        folds: of the cross-validation.
+        folds: of the cross-validation; 0 leaves the evidence out.
         cache: directory of the records, one file a client.
     """
 
@@ -165,7 +165,7 @@ def _record(
     test_size = band.adapt or len(unseen)
     sets = min(_TEST_SETS[band.name], len(unseen) // test_size)
     unseen = unseen[: sets * test_size]
-    fold = folds(y[own], min(count, size), draw)
+    fold = folds(y[own], min(count, size), draw) if count else np.full(size, -1)
     session.reset()
     theta = session.save()
     initial = np.stack(session.evaluate(x[own], y[own]))
@@ -206,14 +206,6 @@ def _fit(session: Session, x: np.ndarray, y: np.ndarray, seed: int) -> list[Weig
     if len(found) < len(stops):
         raise SystemExit("an adaptation did not stay finite: lower the learning rate")
     return found
-
-
-def blended(theta: Weights, adapted: Weights, blend: float) -> Weights:
-    """The weights theta + blend (adapted - theta)."""
-    if blend == 1:
-        return adapted
-    share = np.float32(blend)
-    return {name: w + share * (adapted[name] - w) for name, w in theta.items()}
 
 
 def path_of(cache: pathlib.Path, client: str) -> pathlib.Path:

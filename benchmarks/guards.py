@@ -59,7 +59,9 @@ GUARDS: dict[str, Policy] = {
     "cross-validation": Policy(guard="cross-validation"),
     "blend": Policy(guard="blend", blends=_QUARTERS),
     "sure, blends": Policy(blends=_QUARTERS),
-    "sure": Policy(),
+    "sure, caution 0.75": Policy(caution=0.75),
+    "sure, caution 2": Policy(caution=2.0),
+    "sure (the default)": Policy(),
 }
 
 
@@ -104,7 +106,9 @@ def rows_of(cases: Sequence[Case], guard: Guard) -> np.ndarray:
     return np.array([np.mean(own, axis=0) for own in rows.values()])
 
 
-def recorded(given: argparse.Namespace, artifact: pathlib.Path) -> list[Record]:
+def recorded(
+    given: argparse.Namespace, artifact: pathlib.Path, folds: int
+) -> list[Record]:
     """Records of all clients of the role, made where missing."""
     manifest, _ = read_artifact(artifact)
     split = ClientSplit.from_json(manifest.client_split)
@@ -113,12 +117,10 @@ def recorded(given: argparse.Namespace, artifact: pathlib.Path) -> list[Record]:
     with_seed.close()
     np.random.default_rng(5).shuffle(names)
     names = names[: given.limit]
-    cache = given.cache / f"{manifest.sha256[:16]}-{given.folds}-{given.draws}"
+    cache = given.cache / f"{manifest.sha256[:16]}-{folds}-{given.draws}"
     cache.mkdir(parents=True, exist_ok=True)
     missing = [n for n in names if not path_of(cache, n).exists()]
-    work = EvidenceJob(
-        artifact, given.data, given.most, given.draws, given.folds, cache
-    )
+    work = EvidenceJob(artifact, given.data, given.most, given.draws, folds, cache)
 
     def told(done: int, of: int, client: str) -> None:
         print(f"{artifact.name}: {done}/{of} {client}", file=sys.stderr, flush=True)
@@ -136,8 +138,8 @@ def cases_of(given: argparse.Namespace) -> list[Case]:
         )
     cases: list[Case] = []
     for artifact, plain in zip(given.artifacts, against, strict=True):
-        own = recorded(given, artifact)
-        other = own if plain == artifact else recorded(given, plain)
+        own = recorded(given, artifact, given.folds)
+        other = own if plain == artifact else recorded(given, plain, 0)
         for first, second in zip(own, other, strict=True):
             if not np.array_equal(first.before, second.before):
                 raise SystemExit(
@@ -164,7 +166,7 @@ def tables(cases: Sequence[Case], name: str) -> dict[str, Any]:
             print(line(label, found[label]), flush=True)
         found["floor"] = floor([(c.own.before, c.own.after[-1, -1]) for c in own])
         told = ", ".join(f"{key} {value:.3f}" for key, value in found["floor"].items())
-        print(f"\nwith perfect knowledge of the true gains: {told}")
+        print(f"\nWith perfect knowledge of the true gains: {told}", flush=True)
     return everything
 
 

@@ -24,6 +24,7 @@ from fedp.device_runtime.outcome import (
     Status,
     describe,
     describe_stop,
+    figures_of,
     to_json,
 )
 from fedp.device_runtime.personalization import Personalization, Result
@@ -437,7 +438,9 @@ class Personalizer:
             # Made before the commit: after it, nothing may fail.
             ready = self._serving.model(kept)
             reason = result.decision.reason
-            generation = self._store.commit(kept, name, reason, evidence)
+            generation = self._store.commit(
+                kept, name, reason, evidence, figures=figures_of(result)
+            )
             self._serving.serve(ready, generation)
         return generation
 
@@ -455,7 +458,8 @@ class Personalizer:
         verdict = self._watch.record(row, outcome)
         if verdict.reverted:
             ready = self._serving.model(None)
-            number = self._store.commit(None, "revert", verdict.reason, row.evidence)
+            texts = ("revert", verdict.reason, row.evidence)
+            number = self._store.commit(None, *texts, withdrawn=True)
             self._serving.serve(ready, number)
             self._watch.settle()
         return verdict

@@ -18,7 +18,7 @@ data class Policy(
     val guard: String = "sure",
     val folds: Int = 4,
     val blends: List<Double> = listOf(1.0),
-    val caution: Double = 0.75,
+    val caution: Double = 1.25,
 )
 
 /** One way to personalize: local epochs, and how far to go from the initial weights, 0..1. */
@@ -44,10 +44,18 @@ class Evidence(
 data class Decision(val epochs: Int, val blend: Double, val reason: String)
 
 private const val ROUNDING = 1e-9
+private const val FLIP_CAUTION = 2.5
+private const val IMAGINED_WINS = 5
 
-private class Gain(val candidate: Candidate, val loss: Double, val error: Double, val net: Double)
+private class Gain(
+    val candidate: Candidate,
+    val loss: Double,
+    val error: Double,
+    val net: Double,
+    val flips: Double,
+)
 
-private val HALF_WAY_STOPS = setOf("cross-validation", "sure")
+private val HALF_WAY_STOPS = setOf("cross-validation")
 private val BLENDS = setOf("blend", "sure")
 private val KINDS =
     setOf("always", "never", "hold-out", "paired", "cross-validation", "blend", "sure")
@@ -121,17 +129,18 @@ private fun passes(gain: Gain, evidence: Evidence, policy: Policy): Boolean {
     val any = gain.loss > 0 && (!evidence.classes || gain.net >= wanted)
     return when (policy.guard) {
         "paired" -> sure
-        "sure" -> sure && any
+        "sure" -> sure && any && (!evidence.classes || beyondChance(gain))
         else -> any
     }
 }
 
-private fun ranksAbove(gain: Gain, best: Gain, policy: Policy): Boolean {
-    if (policy.guard != "sure") return gain.loss > best.loss
-    val (epochs, blend) = gain.candidate
-    if (blend != best.candidate.blend) return blend > best.candidate.blend
-    return epochs > best.candidate.epochs
-}
+/** Of labels that flip, more must be won than coins would give, but for a few. */
+private fun beyondChance(gain: Gain) =
+    gain.net + IMAGINED_WINS >= FLIP_CAUTION * sqrt(gain.flips) - ROUNDING
+
+private fun ranksAbove(gain: Gain, best: Gain, policy: Policy) =
+    if (policy.guard == "sure") gain.candidate.blend > best.candidate.blend
+    else gain.loss > best.loss
 
 private fun gainOf(candidate: Candidate, before: Score, after: Score): Gain {
     val count = before.losses.size
@@ -149,7 +158,7 @@ private fun gainOf(candidate: Candidate, before: Score, after: Score): Gain {
         won += max(after.correct[i].toDouble() - before.correct[i].toDouble(), 0.0)
         lost += max(before.correct[i].toDouble() - after.correct[i].toDouble(), 0.0)
     }
-    return Gain(candidate, mean, error, won - lost)
+    return Gain(candidate, mean, error, won - lost, won + lost)
 }
 
 private fun revert(reason: String) = Decision(0, 0.0, reason)

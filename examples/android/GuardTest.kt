@@ -128,7 +128,7 @@ class GuardTest {
             guard = fields.getString("guard"),
             folds = fields.optInt("folds", 4),
             blends = fields.optJSONArray("blends")?.let(::doubles) ?: listOf(1.0),
-            caution = fields.optDouble("caution", 0.75),
+            caution = fields.optDouble("caution", 1.25),
         )
 
     private fun candidate(fields: JSONObject) =

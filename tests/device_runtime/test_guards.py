@@ -220,8 +220,9 @@ def test_numbers_are_judged_by_their_loss_alone(guard):
         (Policy(guard="paired", epochs=5, blends=QUARTERS), [(5, 1.0)]),
         (Policy(guard="cross-validation", epochs=5), [(3, 1.0), (5, 1.0)]),
         (Policy(guard="blend", epochs=5, blends=(1.0, 0.5)), [(5, 0.5), (5, 1.0)]),
-        (Policy(guard="sure", epochs=10), [(5, 1.0), (10, 1.0)]),
-        (Policy(guard="sure", epochs=1), [(1, 1.0)]),
+        (Policy(guard="cross-validation", epochs=1), [(1, 1.0)]),
+        (Policy(guard="sure", epochs=10), [(10, 1.0)]),
+        (Policy(guard="sure", epochs=10, blends=(1.0, 0.5)), [(10, 0.5), (10, 1.0)]),
         (Policy(guard="sure", epochs=0), []),
     ],
 )
@@ -243,6 +244,28 @@ def test_a_paired_test_asks_for_standard_errors():
     for caution, keep in ((3.87, True), (3.88, False)):
         policy = Policy(guard="paired", caution=caution)
         assert decide(evidence(policy, before, after), policy).keep is keep
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "keep"),
+    [
+        (0, 0, True),  # 0 + 5 >= 2.5 sqrt(0)
+        (2, 2, True),  # 0 + 5 >= 2.5 sqrt(4)
+        (3, 2, True),  # 1 + 5 >= 2.5 sqrt(5) = 5.6
+        (3, 3, False),  # 0 + 5 < 2.5 sqrt(6) = 6.1
+        (12, 6, True),  # 6 + 5 = 11 >= 2.5 sqrt(18) = 10.6
+        (12, 7, False),  # 5 + 5 < 2.5 sqrt(19) = 10.9
+        (0, 1, False),  # accuracy falls
+    ],
+)
+def test_the_more_labels_flip_the_more_must_be_won(won, lost, keep):
+    flips = [1] * won + [-1] * lost + [0] * (40 - won - lost)
+    before = score(np.full(40, 2.0), np.array(flips) < 0)
+    after = score(np.full(40, 1.0), np.array(flips) > 0)
+    policy = Policy(guard="sure")
+    assert decide(evidence(policy, before, after), policy).keep is keep
+    paired = Policy(guard="paired")
+    assert decide(evidence(paired, before, after), paired).keep
 
 
 def test_of_several_the_least_loss_lives_and_of_equals_the_gentlest():
