@@ -3,6 +3,9 @@
 
 // Rounding in sums of shares must not decide; one example of a million still does.
 const ROUNDING = 1e-9;
+// Of the guard "sure", chosen on validation clients: see docs/guard.md.
+const FLIP_CAUTION = 2.5;
+const IMAGINED_WINS = 5;
 
 /**
  * @typedef {{epochs: number, blend: number}} Candidate initial + blend (adapted - initial)
@@ -25,7 +28,7 @@ const KINDS = {
   paired: { stops: false, blends: false, passes: sureLoss, rank: leastLoss },
   "cross-validation": { stops: true, blends: false, passes: anyGain, rank: leastLoss },
   blend: { stops: false, blends: true, passes: anyGain, rank: leastLoss },
-  sure: { stops: true, blends: true, passes: sure, rank: mostAdapted },
+  sure: { stops: false, blends: true, passes: sure, rank: mostAdapted },
 };
 
 /**
@@ -97,8 +100,11 @@ function sureLoss(gain, _evidence, policy) {
   return gain.loss > 0 && gain.loss > policy.caution * gain.error;
 }
 
+/** The paired test and the margin, and more labels won than chance would give. */
 function sure(gain, evidence, policy) {
-  return sureLoss(gain, evidence, policy) && anyGain(gain, evidence, policy);
+  if (!sureLoss(gain, evidence, policy) || !anyGain(gain, evidence, policy)) return false;
+  const doubt = FLIP_CAUTION * Math.sqrt(gain.flips);
+  return !evidence.classes || gain.net + IMAGINED_WINS >= doubt - ROUNDING;
 }
 
 function leastLoss(gain) {
@@ -107,7 +113,7 @@ function leastLoss(gain) {
 
 /** Log loss likes half-way models, accuracy does not: take the whole step. */
 function mostAdapted(gain) {
-  return [gain.blend, gain.epochs];
+  return [gain.blend];
 }
 
 /** Of equals the first: fewer epochs, the smaller blend. */
@@ -120,7 +126,7 @@ function above(a, b) {
   return at >= 0 && a[at] > b[at];
 }
 
-/** A candidate against the initial model: log loss saved, its error, labels won. */
+/** A candidate against the initial model: loss saved, its error, labels won and lost. */
 function gainOf({ epochs, blend, losses, correct }, before) {
   const saved = before.losses.map((loss, at) => loss - losses[at]);
   const count = saved.length;
@@ -129,7 +135,7 @@ function gainOf({ epochs, blend, losses, correct }, before) {
   const error = count > 1 ? Math.sqrt(squares / (count - 1) / count) : Infinity;
   const won = sum(correct.map((hit, at) => Math.max(hit - before.correct[at], 0)));
   const lost = sum(correct.map((hit, at) => Math.max(before.correct[at] - hit, 0)));
-  return { epochs, blend, loss, error, net: won - lost };
+  return { epochs, blend, loss, error, net: won - lost, flips: won + lost };
 }
 
 function sum(values) {
