@@ -2,6 +2,8 @@
 // The same walk as device_runtime/artifact_file.py, proved by the contract's vectors: every
 // offset is checked, so a damaged file is an error before the interpreter sees a byte.
 
+import { candidatesOf } from "./guard.js";
+
 export const CONTRACT_VERSION = 2;
 const MANIFEST = "fedp_manifest";
 const SEAL = /^\{"sha256":"[0-9a-f]{64}","signature":"[0-9a-f]{128}"/;
@@ -52,6 +54,7 @@ export async function readArtifact(content, publicKey = null) {
         "install the fedp release it was exported with",
     );
   }
+  candidatesOf(manifest.policy); // Refuses a guard that this host does not know.
   return { content, manifest };
 }
 
@@ -64,7 +67,8 @@ async function checkSignature(content, begin, signature, publicKey) {
   }
   const signed = await digest(content, begin, [HASH, SIGNATURE]);
   const message = await new Blob(["fedp artifact\0", signed]).arrayBuffer();
-  const key = await crypto.subtle.importKey("raw", bytesOf(publicKey), "Ed25519", false, ["verify"]);
+  const raw = bytesOf(publicKey);
+  const key = await crypto.subtle.importKey("raw", raw, "Ed25519", false, ["verify"]);
   if (!(await crypto.subtle.verify("Ed25519", key, bytesOf(signature), message))) {
     throw new Error(
       "its signature is not of this public key: use no such file, or give the public key of " +

@@ -108,22 +108,17 @@ function sure(gain, evidence, policy) {
 }
 
 function leastLoss(gain) {
-  return [gain.loss];
+  return gain.loss;
 }
 
 /** Log loss likes half-way models, accuracy does not: take the whole step. */
 function mostAdapted(gain) {
-  return [gain.blend];
+  return gain.blend;
 }
 
 /** Of equals the first: fewer epochs, the smaller blend. */
 function highest(gains, rank) {
-  return gains.reduce((best, gain) => (above(rank(gain), rank(best)) ? gain : best));
-}
-
-function above(a, b) {
-  const at = a.findIndex((value, index) => value !== b[index]);
-  return at >= 0 && a[at] > b[at];
+  return gains.reduce((best, gain) => (rank(gain) > rank(best) ? gain : best));
 }
 
 /** A candidate against the initial model: loss saved, its error, labels won and lost. */
@@ -145,11 +140,11 @@ function sum(values) {
 function told({ epochs, blend, loss, error, net }, evidence) {
   const judged = evidence.initial.losses.length;
   const before = sum(evidence.initial.correct);
-  const hits =
-    `, ${general(before, 4)}/${judged} labels hit become ${general(before + net, 4)}`;
+  const hits = `, ${general(before, 4)}/${judged} labels hit become ${general(before + net, 4)}`;
+  const name = evidence.classes ? "log loss" : "loss";
   return (
     `after ${epochs} epochs at blend ${general(blend, 6)}, on ${judged} examples, ` +
-    `${evidence.classes ? "log loss" : "loss"} ${loss < 0 ? "rises" : "falls"} by ${fixed(Math.abs(loss))} ` +
+    `${name} ${loss < 0 ? "rises" : "falls"} by ${fixed(Math.abs(loss))} ` +
     `+- ${fixed(error)}${evidence.classes ? hits : ""}`
   );
 }

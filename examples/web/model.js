@@ -108,8 +108,8 @@ export class Model {
 
   /** Makes these weights the live ones; zeroes what the optimizer remembers. */
   async restore(weights) {
-    const specs = this.manifest.weights;
-    await this.#run("restore", Object.fromEntries(specs.map(({ name }, at) => [name, weights[at]])));
+    const named = this.manifest.weights.map(({ name }, at) => [name, weights[at]]);
+    await this.#run("restore", Object.fromEntries(named));
   }
 
   /** Goes back to the initial model; zeroes what the optimizer remembers. */

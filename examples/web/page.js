@@ -27,8 +27,8 @@ class Page {
     this.state = state;
     this.initial = initial; // never trained
     this.live = live; // trains, and serves what is live
-    by("model").textContent =
-      `${manifest.model}: ${manifest.classes.length} classes, artifact ${manifest.sha256.slice(0, 12)}`;
+    const name = manifest.sha256.slice(0, 12);
+    by("model").textContent = `${manifest.model}: ${manifest.classes.length} classes, ${name}`;
     by("file").addEventListener("change", () => this.#guarded(() => this.#load()));
     by("remove").addEventListener("click", () => this.#guarded(() => this.#remove()));
     by("personalize").addEventListener("click", () => this.#changing(() => this.#personalize()));

@@ -223,9 +223,10 @@ def test_the_page_does_what_python_does(build, policy, tmp_path):
     given["drawn"] = build is images
     found = json.loads(node("tests/drive.mjs", given=given, temporary=tmp_path))
     differences = compare(found["compared"], export.manifest, export.content, x, y)
-    print(
-        found["browser"], differences, f"{found['compared']['step_ms']:.1f} ms a step"
-    )
+    told = [f"{name} within {most:.1e}" for name, most in differences.items()]
+    print(f"{build.__name__} in {found['browser']}:", ", ".join(told), end="; ")
+    steps = sum(map(len, found["compared"]["losses"]))
+    print(f"{steps} steps of {found['compared']['step_ms']:.1f} ms")
     assert differences["losses"] < LOSS_TOLERANCE
     assert differences["answers"] < LOSS_TOLERANCE
     assert differences["weights"] < WEIGHT_TOLERANCE
