@@ -24,9 +24,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[Key, tup
     store = Store.open(tmp_path_factory.mktemp("good"), ARTIFACT, SIZE)
     chance = np.random.default_rng(0)
     store.configure(capacity=20)
-    for number in range(24):  # The last one runs over into another page.
-        x = chance.standard_normal(1500 if number == 23 else 200).astype(np.float32)
-        store.add_example(x, number)
+    for number in range(24):
+        store.add_example(chance.standard_normal(200).astype(np.float32), number)
     for number in range(4):
         store.commit(chance.bytes(SIZE), "keep", f"reason {number}", "{}")
     for number in range(60):
@@ -96,3 +95,18 @@ def test_a_flipped_bit_in_every_page(
             assert store.add_example(np.zeros(200, np.float32), 0) == 25, where
         store.close()
         shutil.rmtree(directory)
+
+
+def test_a_bit_where_an_example_runs_over(tmp_path: pathlib.Path) -> None:
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    x = np.random.default_rng(0).standard_normal(1100).astype(np.float32)
+    store.add_example(x, 1)
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    at = content.index(x.tobytes()[1000:1020])
+    assert at // PAGE != content.index(x.tobytes()[:20]) // PAGE
+    content[at] ^= 8
+    store.path.write_bytes(content)
+    store = Store.open(tmp_path, ARTIFACT, SIZE)
+    assert store.damage() and (store.examples().x == x).all()
+    store.close()
