@@ -43,8 +43,8 @@ def install_for(
 
     Nothing of it can be run here.
     """
-    glibc = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
-    platforms = [f"--platform={each}_{machine}" for each in glibc]
+    tags = ("manylinux2014", *(f"manylinux_2_{glibc}" for glibc in range(17, 36)))
+    platforms = [f"--platform={tag}_{machine}" for tag in tags]
     options = ("--only-binary=:all:", "--no-compile", "--target", folder)
     subprocess.run([python, *PIP, *options, *platforms, wheel], check=True)
     return [str(folder)]

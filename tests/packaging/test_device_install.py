@@ -70,36 +70,33 @@ def test_size(version, interpreter, most, machine, wheel, pythons, tmp_path):
     assert sum(sizes.values()) < most[machine] * 1e6, sizes
 
 
-def test_extra_for_the_other_interpreter(wheel, pythons, tmp_path):
-    """LiteRT on a Python that has tflite-runtime: both count."""
+@pytest.fixture(scope="module")
+def both(wheel, pythons, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """`fedp` where LiteRT stands beside tflite-runtime."""
     if "3.11" not in pythons:
         pytest.skip("no Python 3.11 here")
-    found = doctor(install(wheel, tmp_path / "both", pythons["3.11"], "[litert]"))
+    folder = tmp_path_factory.mktemp("both")
+    return install(wheel, folder, pythons["3.11"], "[litert]")
+
+
+def test_both_interpreters_count(both):
+    found = doctor(both)
     sizes = found["device_install"]["packages"]
     assert {"tflite-runtime", "ai-edge-litert"} <= set(sizes)
 
 
-def test_pip_in_a_typed_project(wheel, pythons, tmp_path):
-    """`py.typed` is where a type checker looks for it."""
-    if "3.11" not in pythons:
-        pytest.skip("no Python 3.11 here")
-    (place,) = install_for(wheel, tmp_path / "typed", pythons["3.11"], "x86_64")
+def test_type_checkers_see_the_types(both, tmp_path):
+    """They look for `py.typed`, and take everything for Any where it is missing."""
     using = tmp_path / "using.py"
     using.write_text(
         "from fedp.device_runtime import Personalizer\nreveal_type(Personalizer.open)\n"
     )
+    options = ("--strict", "--cache-dir", str(tmp_path), "--python-executable")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--python-executable",
-            sys.executable,
-        ]
-        + ["--cache-dir", str(tmp_path / "cache"), str(using)],
+        [sys.executable, "-m", "mypy", *options, str(both.parent / "python"), using],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        env={"MYPYPATH": place, "PATH": "/usr/bin:/bin"},
     )
-    assert "fedp.device_runtime.personalizer.Personalizer" in done.stdout, done.stdout
+    assert "-> fedp.device_runtime.personalizer.Personalizer" in done.stdout, done
