@@ -9,15 +9,23 @@ from typing import Any
 
 import click
 
+from fedp.cli.work_log import WorkLog
+
 
 @contextlib.contextmanager
-def progress_bar(what: str = "clients") -> Iterator[Callable[[int, int, Any], None]]:
-    """A bar on stderr with the time left; nothing where that is no terminal."""
+def progress_bar(what: str, log: WorkLog) -> Iterator[Callable[[int, int, Any], None]]:
+    """A bar on stderr with the time left; nothing where that is no terminal.
+
+    Args:
+        what: is counted.
+        log: is told as well.
+    """
     with contextlib.ExitStack() as stack:
         bar: Any = None
 
         def advance(done: int, total: int, result: Any) -> None:
             nonlocal bar
+            log.count(done, total)
             if not sys.stderr.isatty():
                 return
             if bar is None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.evidence import Candidate, Evidence, Score
+from fedp.device_runtime.plain_sum import plain_sum
 
 # Rounding in sums of shares must not decide; one example of a million still does.
 _ROUNDING = 1e-9
@@ -180,8 +181,8 @@ def _gain(candidate: Candidate, before: Score, after: Score) -> _Gain:
     pairs = zip(before.losses.tolist(), after.losses.tolist(), strict=True)
     saved = [old - new for old, new in pairs]
     count = len(saved)
-    mean = sum(saved) / count
-    squares = sum((value - mean) ** 2 for value in saved)
+    mean = plain_sum(saved) / count
+    squares = plain_sum((value - mean) ** 2 for value in saved)
     error = math.sqrt(squares / (count - 1) / count) if count > 1 else math.inf
     won = lost = 0.0
     for old, new in zip(before.correct.tolist(), after.correct.tolist(), strict=True):

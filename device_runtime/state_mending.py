@@ -46,7 +46,7 @@ def mend(directory: pathlib.Path, owner: Owner) -> sqlite3.Connection | None:
         with contextlib.closing(connect(str(mended))) as new, transaction(new):
             # Schema 1 knew of no releases: no damage can have taken one.
             make_tables(new, rows, found.last_ids, lost=not first)
-            facts.put(new, "damage", found.damage or "its tables are broken")
+            facts.put(new, "damage", found.damage or "one of its pages is broken")
         _put_aside(path, directory / DAMAGED)
         # The old journal must not be played into the new file.
         erase_file(directory / (FILE + JOURNAL))

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fedp.device_runtime.errors import DataError, FedpError
+from fedp.device_runtime.plain_sum import plain_sum
 
 # What is staked: small stakes find small losses, great ones find great losses soon.
 _STAKES = (0.1, 0.3, 0.6, 0.9)
@@ -171,7 +172,7 @@ class Watch:
         """What the outcomes so far say; `changed` is False once `add` has said so."""
         policy = self._policy
         needed = policy.restore_evidence if self.reverted else policy.revert_evidence
-        evidence = sum(bet.wealth for bet in self._bets) / len(self._bets)
+        evidence = plain_sum(bet.wealth for bet in self._bets) / len(self._bets)
         if needed is None:
             reason = "a revert stands until the next personalization"
             return Verdict(True, False, evidence, reason)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fedp.cli.call import GOES_ON
 from fedp.cli.options import (
     PATH,
     artifact_argument,
@@ -14,16 +19,27 @@ from fedp.cli.options import (
     public_key_option,
     state_option,
 )
+from fedp.cli.places import naming
 from fedp.cli.printing import number_or_dash, print_json, print_table
 from fedp.cli.verb import verb
 
+if TYPE_CHECKING:
+    from fedp.device_runtime.progress import OnProgress, Progress
 
-@verb(needs="interpreter")
+
+@verb(needs="interpreter", again=GOES_ON)
 @artifact_argument
 @click.option("--data", type=PATH, required=True, help="An .npz with x and y.")
 @state_option
 @click.option("--epochs", type=click.IntRange(0), help="In place of the policy's.")
 @click.option("--seconds", type=click.FloatRange(0), help="Most time to adapt.")
+@click.option("--steps", type=click.IntRange(0), help="Most optimizer steps.")
+@click.option(
+    "--examples", type=click.IntRange(0), help="Most examples; the last ones stay."
+)
+@click.option(
+    "--memory-mb", type=click.FloatRange(0), help="Most by which the process may grow."
+)
 @interpreter_option
 @public_key_option
 def personalize(
@@ -32,28 +48,37 @@ def personalize(
     artifact: pathlib.Path,
     data: pathlib.Path,
     state: pathlib.Path,
-    epochs: int | None,
-    seconds: float | None,
     interpreter: str | None,
     public_key: pathlib.Path | None,
+    **limits: Any,
 ) -> None:
     r"""Adapt the model to one client's data; keep it only where it is better.
 
+    What a limit stops goes on with the next call that has the same data, epochs and
+    seed.
+
     \b
-    Example:
+    Examples:
       fedp personalize model.tflite --data me.npz --state state
+      fedp personalize model.tflite --data me.npz --state state --seconds 5
     """
     from fedp.device_runtime import Budget, Personalizer
-    from fedp.device_runtime.examples import read_arrays
+    from fedp.device_runtime.artifact_file import read_artifact
+    from fedp.device_runtime.examples import examples_for, read_arrays
 
+    # A mistaken file must not leave a state.
+    manifest, _ = read_artifact(artifact, public_key)
+    x, y = read_arrays(data, "x", "y")
+    with naming(data):
+        examples_for(x, y, manifest)
     with Personalizer.open(
         artifact, state, interpreter=interpreter, public_key=public_key
     ) as personalizer:
-        x, y = read_arrays(data, "x", "y")
-        outcome = personalizer.personalize(
-            x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
-        )
-        classes = personalizer.manifest.labels.are_classes
+        with _bar() as show:
+            outcome = personalizer.personalize(
+                x, y, budget=Budget(**limits), seed=seed, on_progress=show
+            )
+    classes = manifest.labels.are_classes
     if as_json:
         print_json(dataclasses.asdict(outcome))
         return
@@ -70,3 +95,17 @@ def personalize(
         f"\n{outcome.decision}: {outcome.reason}\n"
         f"{outcome.examples} examples, {outcome.steps} steps, {outcome.seconds:.1f} s"
     )
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[OnProgress | None]:
+    """A bar on stderr; None where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1000, label="personalize", file=sys.stderr) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.update(int(1000 * progress.share) - bar.pos)
+
+        yield show

@@ -160,7 +160,8 @@ def test_what_was_released_is_damaged(tmp_path: pathlib.Path, damage: str) -> No
     release_of_state(store, 1.0)
     store.close()
     if damage == "row":
-        flip_in(store.path, b"epsilon")
+        content = store.path.read_bytes()
+        store.path.write_bytes(content.replace(b"epsilon", b"nothing"))
     else:
         store.path.write_bytes(b"garbage" * 1000)
     store = open_store(tmp_path)

@@ -141,7 +141,6 @@ def contents(path):
     return digests, number, who.splitlines()
 
 
-@pytest.mark.timeout(120)
 def test_a_killed_run_resumes_to_the_same_model(tmp_path):
     passes(tmp_path, [(-1, 2, 6)])
 
