@@ -68,7 +68,7 @@ def test_a_verb_more_is_a_file(tmp_path, monkeypatch):
     code = page.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "weigh.py").write_text(f'"""`fedp weigh`."""\n\n{code}')
     monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(tmp_path)])
-    assert "  weigh        Say how much an artifact weighs.\n" in call("--help")[1]
+    assert "  weigh        Say how much an artifact weighs\n" in call("--help")[1]
     assert json.loads(call("doctor", "--json")[1])["verbs"]["weigh"]["ready"]
     code, out, err = call("weigh", tmp_path / "weigh.py")
     assert (code, out.split()[0], err) == (0, "bytes", "")
