@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,10 @@ class Verb(click.Command):
         """Takes what `click.Command` does, and the attributes."""
         super().__init__(*args, **kwargs)
         self.help = unwrapped(self.help)
+        # In the list of verbs, where a line has some sixty characters.
+        self.short_help = re.split("[:;,(]", self.help.partition("\n")[0])[0].strip(
+            " ."
+        )
         self.needs, self.again = needs, again
 
     def invoke(self, ctx: click.Context) -> Any:

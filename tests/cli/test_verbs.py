@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from fedp.cli import cli
+from fedp.cli import cli, verbs
 from fedp.device_runtime import artifact_file, contract, read_artifact
-from tests.cli.calling import fedp, refuses
+from tests.cli.calling import call, fedp, refuses
 
+ROOT = pathlib.Path(__file__).parents[2]
 VERBS = cli.list_commands()
 
 
@@ -59,6 +60,18 @@ def test_help_has_an_example(verb):
     assert done.returncode == 0
     assert f"fedp {verb}" in done.stdout.split("Options:")[0].split("Example")[1]
     assert "--json" in done.stdout and "--seed" in done.stdout
+
+
+def test_a_verb_more_is_a_file(tmp_path, monkeypatch):
+    """The one that docs/command_line.md shows, which no list names."""
+    page = (ROOT / "docs" / "command_line.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "weigh.py").write_text(f'"""`fedp weigh`."""\n\n{code}')
+    monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(tmp_path)])
+    assert "  weigh        Say how much an artifact weighs\n" in call("--help")[1]
+    assert json.loads(call("doctor", "--json")[1])["verbs"]["weigh"]["ready"]
+    code, out, err = call("weigh", tmp_path / "weigh.py")
+    assert (code, out.split()[0], err) == (0, "bytes", "")
 
 
 def test_unknown_verb_and_option_are_usage_errors():
