@@ -57,7 +57,7 @@ class _Request(Request):
 class Application:
     """Answers with JSON below /api/, and with the page's files elsewhere.
 
-    A refusal is `{"error": one line}` with a status of 4xx; what fails otherwise is 5xx.
+    A refusal is `{"error": one line}` of status 4xx; another failure is 5xx.
     """
 
     def __init__(self, device: Device, port: int, token: str) -> None:

@@ -19,5 +19,6 @@ def check_installed() -> None:
         found = None
     if found is None:
         raise MissingDependencyError(
-            "the demo needs werkzeug, which is not installed: run `pip install 'fedp[demo]'`"
+            "the demo needs werkzeug, which is not installed: "
+            "run `pip install 'fedp[demo]'`"
         )
