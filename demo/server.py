@@ -35,6 +35,7 @@ class Server:
 
     Attributes:
         url: to open; its fragment is the token, which no browser sends on.
+        address: on which it listens, and the port.
     """
 
     def __init__(self, device: Device, port: int = 0, token: str | None = None) -> None:
@@ -63,6 +64,7 @@ class Server:
             )
         self._device = device
         self._thread: threading.Thread | None = None
+        self.address = self._server.socket.getsockname()
         self.url = f"http://{HOST}:{port}/#{token}"
 
     def __enter__(self) -> Server:

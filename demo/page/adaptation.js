@@ -60,11 +60,14 @@ export class Adaptation {
 
   #show({ adapting, progress, outcome }) {
     const by = this.by;
+    const focused = document.activeElement === by("stop");
     by("personalize").hidden = adapting;
     by("stop").hidden = !adapting;
+    if (focused && !adapting) by("personalize").focus();
     by("personalize").textContent = outcome?.decision === "unfinished" ? "Go on" : "Personalize";
+    by("progress").hidden = !adapting;
     by("progress").value = progress?.share ?? 0;
-    by("progress").style.visibility = adapting ? "visible" : "hidden";
+    by("loss").hidden = !this.curve.points.length;
     by("step").textContent = adapting ? told(progress) : "";
     this.curve.show(progress?.all_steps ?? 1);
     this.#evidence(outcome);

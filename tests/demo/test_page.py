@@ -1,0 +1,168 @@
+"""The demo's page in headless Chromium, used as a person uses it."""
+
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="exporting needs the training install")
+
+from fedp.device_runtime.contract import Policy  # noqa: E402
+from fedp.export.exporter import Target, export_model  # noqa: E402
+
+BROWSER = pathlib.Path(__file__).parent / "browser"
+# Where to put pictures of the page, for whoever wants to look at it.
+SCREENSHOTS = os.environ.get("FEDP_DEMO_SCREENSHOTS")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages():
+    """What package-lock.json pins, from npm's registry or its cache."""
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed: the page's test needs Node.js 20")
+    if (BROWSER / "node_modules/.package-lock.json").exists():
+        return
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=BROWSER, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"npm ci cannot get headless Chromium: {done.stderr[-300:]}")
+
+
+@pytest.fixture(scope="module")
+def drawn_artifact(tmp_path_factory):
+    """An untrained model of images and four classes, with the usual guard."""
+    tf.keras.utils.set_random_seed(0)
+    layers = tf.keras.layers
+    seen = [layers.Input((28, 28, 1)), layers.Flatten(), layers.Dense(16, "relu")]
+    export = export_model(
+        tf.keras.Sequential([*seen, layers.Dense(4)]),
+        name="drawn",
+        classes=["A", "7", "L", "O"],
+        target=Target(batch_size=4, policy=Policy(learning_rate=0.1, epochs=12)),
+        parity_steps=4,
+    )
+    path = tmp_path_factory.mktemp("drawn") / "model.tflite"
+    path.write_bytes(export.content)
+    return path
+
+
+def use(page, steps):
+    """What the page said after each step, by the number of the step."""
+    given = {"url": page.server.url, "steps": steps, "screenshots": SCREENSHOTS}
+    done = subprocess.run(
+        ["node", "drive.mjs"],
+        cwd=BROWSER,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert all(seen["unnamed"] == [] for seen in found["seen"])
+    return found["seen"]
+
+
+def shifted(strokes, right, down, size=1.0):
+    return [[[size * x + right, size * y + down] for x, y in s] for s in strokes]
+
+
+CIRCLE = [
+    [0.5 + 0.25 * math.cos(turn / 4), 0.5 + 0.3 * math.sin(turn / 4)]
+    for turn in range(26)
+]
+STROKES = {
+    "A": [[[0.3, 0.8], [0.5, 0.2], [0.7, 0.8]], [[0.38, 0.6], [0.62, 0.6]]],
+    "7": [[[0.3, 0.25], [0.7, 0.25], [0.45, 0.8]]],
+    "L": [[[0.35, 0.2], [0.35, 0.8], [0.7, 0.8]]],
+    "O": [CIRCLE],
+}
+PLACES = [(0.0, 0.0, 1.0), (0.2, 0.1, 0.7), (0.05, 0.25, 0.6), (0.15, 0.0, 0.9)]
+
+
+def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact, serve):
+    page = serve(drawn_artifact)
+    drawn = [("draw", STROKES["L"]), ("picture", "drawn"), ("click", "#clear")]
+    examples = [
+        step
+        for place in PLACES
+        for name, strokes in STROKES.items()
+        for step in (("draw", shifted(strokes, *place)), ("label", name))
+    ]
+    steps = [
+        ("picture", "empty"),
+        *drawn,
+        *examples,
+        ("draw", STROKES["L"]),
+        ("click", "#personalize"),
+        ("says", "#verdict", "Kept"),
+        ("says", "#shown", "your drawing"),
+        ("picture", "personalized"),
+        ("reload",),
+        ("says", "#verdict", "Kept"),
+        ("click", "#list .look"),
+        ("says", "#shown", "example"),
+        ("click", "#roll-back"),
+        ("says", "#live", "initial"),
+        ("picture", "rolled-back"),
+        ("click", "#list .delete"),
+        ("says", "#count", "15 examples"),
+        ("click", "#forget"),
+        ("click", "#sure button:not(.danger)"),
+        ("click", "#forget"),
+        ("click", "#sure .danger"),
+        ("says", "#count", "No examples"),
+    ]
+    seen = use(page, steps)
+    seen = {name: seen[at] for at, (name, *_) in enumerate(steps)} | {
+        f"{name} {rest[0]}": seen[at] for at, (name, *rest) in enumerate(steps) if rest
+    }
+    before, after = seen["picture drawn"], seen["picture personalized"]
+    assert before["initial"] == before["personalized"] == after["initial"]
+    assert len(before["initial"]) == 3 and before["live"] == "Live: initial model"
+    assert after["personalized"][0].startswith("L ")
+    assert float(after["personalized"][0].split()[1]) > 70
+    assert after["personalized"] != after["initial"]
+    assert "log loss falls" in after["reason"].lower()
+    assert after["live"] == "Live: personalized model, generation 1"
+    assert after["lines"] == 5 and "of 240 steps" in after["curve"]
+    rolled = seen["picture rolled-back"]
+    assert rolled["initial"] == rolled["personalized"]
+    assert page.ask("GET", "examples")["ids"] == []
+
+
+def test_drawing_with_the_keyboard_stopping_and_going_on(drawn_artifact, serve):
+    from fedp.device_runtime import Budget
+
+    page = serve(drawn_artifact, budget=Budget(epochs=100_000))
+    line = [" ", *["ArrowDown"] * 8, *["ArrowRight"] * 5, " "]
+    *_, stopped, _, resumed, _, forgotten = use(
+        page,
+        [
+            ("keys", line),
+            ("label", "L"),
+            ("draw", STROKES["O"]),
+            ("label", "O"),
+            ("click", "#personalize"),
+            ("says", "#step", "step"),
+            ("picture", "adapting"),
+            ("draw", STROKES["A"]),
+            ("click", "#stop"),
+            ("says", "#verdict", "Stopped"),
+            ("says", "#personalize", "Go on"),
+            ("click", "#personalize"),
+            ("says", "#step", "step"),
+            ("click", "#forget"),
+            ("click", "#sure .danger"),
+            ("says", "#count", "No examples"),
+        ],
+    )[-7:]
+    assert forgotten["verdict"].startswith("Nothing was decided")
