@@ -150,6 +150,7 @@ class Page {
     const name = this.shares ? this.model.classes[y] : "an example";
     by("added").textContent = `Added ${name}.`;
     if (this.drawing) this.drawing.clear();
+    else this.#blank();
     await this.#refresh();
     if (found.reverted) throw new Error(`The initial model is live again: ${found.reverted}`);
   }

@@ -66,7 +66,7 @@ class Page:
         return status, line
 
     def until(self, done: Callable[[Any], Any], run: int = 0) -> list[Any]:
-        """All news of an adaptation, asked as the page asks, until some are the last."""
+        """All news of an adaptation, asked as the page asks, up to the last wanted."""
         found, points = [], []
         deadline = time.monotonic() + 60
         while True:

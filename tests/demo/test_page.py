@@ -11,8 +11,10 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="exporting needs the training install")
 
-from fedp.device_runtime.contract import Policy  # noqa: E402
+from fedp.device_runtime import Budget, Policy  # noqa: E402
 from fedp.export.exporter import Target, export_model  # noqa: E402
+
+from .conftest import drawings  # noqa: E402
 
 BROWSER = pathlib.Path(__file__).parent / "browser"
 # Where to put pictures of the page, for whoever wants to look at it.
@@ -71,6 +73,11 @@ def use(page, steps):
     return found["seen"]
 
 
+def page_of(seen, steps, *begin):
+    """What the page said after the first step that begins so."""
+    return next(s for s, step in zip(seen, steps) if step[: len(begin)] == begin)
+
+
 def shifted(strokes, right, down, size=1.0):
     return [[[size * x + right, size * y + down] for x, y in s] for s in strokes]
 
@@ -122,10 +129,8 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
         ("says", "#count", "No examples"),
     ]
     seen = use(page, steps)
-    seen = {name: seen[at] for at, (name, *_) in enumerate(steps)} | {
-        f"{name} {rest[0]}": seen[at] for at, (name, *rest) in enumerate(steps) if rest
-    }
-    before, after = seen["picture drawn"], seen["picture personalized"]
+    before = page_of(seen, steps, "picture", "drawn")
+    after = page_of(seen, steps, "picture", "personalized")
     assert before["initial"] == before["personalized"] == after["initial"]
     assert len(before["initial"]) == 3 and before["live"] == "Live: initial model"
     assert after["personalized"][0].startswith("L ")
@@ -133,36 +138,56 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
     assert after["personalized"] != after["initial"]
     assert "log loss falls" in after["reason"].lower()
     assert after["live"] == "Live: personalized model, generation 1"
-    assert after["lines"] == 5 and "of 240 steps" in after["curve"]
-    rolled = seen["picture rolled-back"]
+    assert after["lines"] == 5 and "192 of 192 steps" in after["curve"]
+    rolled = page_of(seen, steps, "picture", "rolled-back")
     assert rolled["initial"] == rolled["personalized"]
     assert page.ask("GET", "examples")["ids"] == []
 
 
-def test_drawing_with_the_keyboard_stopping_and_going_on(drawn_artifact, serve):
-    from fedp.device_runtime import Budget
-
+def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(drawn_artifact, serve):
     page = serve(drawn_artifact, budget=Budget(epochs=100_000))
+    page.ask("POST", "examples", drawings(12))
     line = [" ", *["ArrowDown"] * 8, *["ArrowRight"] * 5, " "]
-    *_, stopped, _, resumed, _, forgotten = use(
-        page,
-        [
-            ("keys", line),
-            ("label", "L"),
-            ("draw", STROKES["O"]),
-            ("label", "O"),
-            ("click", "#personalize"),
-            ("says", "#step", "step"),
-            ("picture", "adapting"),
-            ("draw", STROKES["A"]),
-            ("click", "#stop"),
-            ("says", "#verdict", "Stopped"),
-            ("says", "#personalize", "Go on"),
-            ("click", "#personalize"),
-            ("says", "#step", "step"),
-            ("click", "#forget"),
-            ("click", "#sure .danger"),
-            ("says", "#count", "No examples"),
-        ],
-    )[-7:]
-    assert forgotten["verdict"].startswith("Nothing was decided")
+    steps = [
+        ("keys", line),
+        ("label", "L"),
+        ("click", "#personalize"),
+        ("says", "#step", "epoch"),
+        ("picture", "adapting"),
+        ("draw", STROKES["A"]),
+        ("click", "#stop"),
+        ("says", "#verdict", "Stopped"),
+        ("click", "#personalize"),
+        ("says", "#step", "epoch"),
+        ("click", "#forget"),
+        ("click", "#sure .danger"),
+        ("says", "#count", "No examples"),
+    ]
+    seen = use(page, steps)
+    by_keys = page_of(seen, steps, "keys")
+    assert by_keys["initial"] and by_keys["examples"] == 12
+    assert page_of(seen, steps, "picture")["stopping"]
+    assert page_of(seen, steps, "draw")["personalized"]
+    stopped = page_of(seen, steps, "says", "#verdict")
+    assert "goes on from there" in stopped["reason"] and not stopped["stopping"]
+    assert seen[-1]["verdict"].startswith("Nothing was decided")
+
+
+def test_a_model_without_images_takes_numbers(small_export, serve, tmp_path):
+    artifact = tmp_path / "small.tflite"
+    artifact.write_bytes(small_export.content)
+    page = serve(artifact)
+    steps = [
+        ("type", "#input", "[1, 0, 0.5, 0, 0, -1]"),
+        ("click", "#predict"),
+        ("says", "#shown", "Answers to your input"),
+        ("picture", "numbers"),
+        ("label", "b"),
+        ("type", "#input", "]"),
+        ("click", "#predict"),
+        ("says", "#error", "no JSON"),
+    ]
+    seen = use(page, steps)
+    assert len(page_of(seen, steps, "picture")["initial"]) == 3
+    (stored,) = page.ask("GET", "examples")["examples"]
+    assert (stored["x"], stored["y"]) == ([1, 0, 0.5, 0, 0, -1], 1)
