@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,19 @@ class Device:
         self.adapting.close()
         self._live.close()
         self._initial.close()
+
+    def __enter__(self) -> Device:
+        """Closes itself at the end of a `with`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `close`."""
+        self.close()
 
     def model(self) -> dict[str, Any]:
         """What the page must know of the artifact."""

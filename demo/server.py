@@ -42,7 +42,7 @@ class Server:
         """Listens, but does not answer yet.
 
         Args:
-            device: what is served; closed with the server.
+            device: what is served.
             port: 0 takes a free one.
             token: what a page must know; by default a random one.
 
@@ -62,7 +62,6 @@ class Server:
             self._server = _Server(
                 HOST, port, application, _Handler, fd=listening.fileno()
             )
-        self._device = device
         self._thread: threading.Thread | None = None
         self.address = self._server.socket.getsockname()
         self.url = f"http://{HOST}:{port}/#{token}"
@@ -83,12 +82,10 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stops an adaptation, lets requests end, and closes all."""
-        self._device.adapting.close()
+        """Takes no more requests, and lets those that run end."""
         self._server.shutdown()
         if self._thread:
             self._thread.join()
-        self._device.close()
 
     def wait(self) -> None:
         """Returns at Ctrl-C."""

@@ -56,7 +56,7 @@ export class Drawing {
   }
 
   #changed() {
-    this.#lowered = false;
+    this.#lowered = this.#keys = false;
     this.#show();
     this.onChange();
   }

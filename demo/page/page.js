@@ -11,7 +11,8 @@ const by = (id) => /** @type {any} */ (document.getElementById(id));
 
 class Page {
   #probe = null; // the input that is compared, as the server takes it
-  #asked = 0;
+  #stale = false; // whether it has not been asked for
+  #asking = null; // the questions that are under way
   #last = Promise.resolve(); // what a control did last
 
   constructor(model) {
@@ -113,7 +114,6 @@ class Page {
 
   #blank() {
     this.#probe = null;
-    this.#asked++;
     if (this.model.drawing) {
       const [height, width] = this.model.drawing;
       const ground = by("inverted").checked ? 255 : 0;
@@ -129,12 +129,23 @@ class Page {
     await this.#compare();
   }
 
-  /** Answers that come late, after a newer question, are not shown. */
-  async #compare() {
-    const number = ++this.#asked;
-    const { entry, name, label } = this.#probe;
-    const found = await ask("POST", "predict", entry);
-    if (number !== this.#asked) return;
+  /** One question at a time: of the inputs that come meanwhile, the last one is next. */
+  #compare() {
+    this.#stale = true;
+    this.#asking ??= this.#answers().finally(() => (this.#asking = null));
+    return this.#asking;
+  }
+
+  async #answers() {
+    while (this.#stale && this.#probe) {
+      this.#stale = false;
+      const probe = this.#probe;
+      const found = await ask("POST", "predict", probe.entry);
+      if (probe === this.#probe) this.#show(found, probe);
+    }
+  }
+
+  #show(found, { name, label }) {
     by("shown").textContent = `Answers to ${name}.`;
     show(by("initial"), found.initial, this.model);
     show(by("personalized"), found.live, this.model);
@@ -251,6 +262,8 @@ function parsed(text) {
   }
 }
 
+// Another token needs another start.
+addEventListener("hashchange", () => location.reload());
 Page.open().catch((error) => {
   by("model").textContent = "";
   failed(error);

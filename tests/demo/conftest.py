@@ -80,16 +80,20 @@ class Page:
             time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def served(*arguments: Any, **settings: Any) -> Iterator[Page]:
+    """A page of what `Device.open` opens."""
+    with Device.open(*arguments, **settings) as device, Server(device) as server:
+        yield Page(server)
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Page]]:
     """Serves artifacts until the test ends."""
     with contextlib.ExitStack() as stack:
-
-        def start(*arguments: Any, **settings: Any) -> Page:
-            server = Server(Device.open(*arguments, **settings))
-            return Page(stack.enter_context(server))
-
-        yield start
+        yield lambda *arguments, **settings: stack.enter_context(
+            served(*arguments, **settings)
+        )
 
 
 def drawings(count: int, seed: int = 0) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from fedp.demo.server import Server
 from fedp.device_runtime import Budget, Personalizer
 from fedp.device_runtime.errors import FedpError, MissingDependencyError
 
-from .conftest import Page, drawings
+from .conftest import drawings, served
 
 ENDLESS = Budget(epochs=1_000_000)
 NEW = drawings(1, seed=7)[0]
@@ -111,14 +111,12 @@ def test_an_adaptation_is_watched_stopped_and_goes_on(mlp_artifact, serve, tmp_p
 
 def test_closing_stops_all_and_the_next_start_goes_on(mlp_artifact, tmp_path):
     before = set(threading.enumerate())
-    with Server(Device.open(mlp_artifact, tmp_path, budget=ENDLESS)) as server:
-        page = Page(server)
+    with served(mlp_artifact, tmp_path, budget=ENDLESS) as page:
         page.ask("POST", "examples", drawings(20))
         page.ask("POST", "adaptation")
         first = page.until(begun)[-1]["points"][-1][0]
     assert set(threading.enumerate()) == before
-    with Server(Device.open(mlp_artifact, tmp_path, budget=ENDLESS)) as server:
-        page = Page(server)
+    with served(mlp_artifact, tmp_path, budget=ENDLESS) as page:
         page.ask("POST", "adaptation")
         assert page.until(begun)[-1]["points"][0][0] > first
     with pytest.raises(OSError):
@@ -297,5 +295,5 @@ def test_without_werkzeug_the_command_that_mends_it_is_named(monkeypatch):
 @pytest.fixture(scope="module")
 def shared(mlp_artifact):
     """A page that no test changes."""
-    with Server(Device.open(mlp_artifact)) as server:
-        yield Page(server)
+    with served(mlp_artifact) as page:
+        yield page
