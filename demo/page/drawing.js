@@ -17,7 +17,7 @@ export class Drawing {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {() => void} onChange told when the drawing has changed
-   * @param {(text: string) => void} onPen told where the arrow keys have moved the pen
+   * @param {(text?: string) => void} onPen told where the arrow keys have moved the pen
    */
   constructor(canvas, onChange, onPen) {
     this.canvas = canvas;
@@ -58,6 +58,7 @@ export class Drawing {
   #changed() {
     this.#lowered = this.#keys = false;
     this.#show();
+    this.onPen();
     this.onChange();
   }
 

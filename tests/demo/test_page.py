@@ -105,7 +105,6 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
         for step in (("draw", shifted(strokes, *place)), ("label", name))
     ]
     steps = [
-        ("picture", "empty"),
         *drawn,
         *examples,
         ("draw", STROKES["L"]),
@@ -127,6 +126,8 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
         ("click", "#forget"),
         ("click", "#sure .danger"),
         ("says", "#count", "No examples"),
+        ("size", 390, 800),
+        ("picture", "narrow"),
     ]
     seen = use(page, steps)
     before = page_of(seen, steps, "picture", "drawn")
@@ -153,8 +154,8 @@ def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(drawn_artifact, 
         ("label", "L"),
         ("click", "#personalize"),
         ("says", "#step", "epoch"),
-        ("picture", "adapting"),
         ("draw", STROKES["A"]),
+        ("picture", "adapting"),
         ("click", "#stop"),
         ("says", "#verdict", "Stopped"),
         ("click", "#personalize"),
