@@ -54,7 +54,7 @@ export class Numbers {
    * @param {(error: Error) => void} onError told what is no JSON
    */
   constructor(by, model, onGiven, onError) {
-    this.onGiven = onGiven;
+    Object.assign(this, { by, onGiven });
     by("no-image").textContent =
       "The model\u2019s input is no grey image, so there is nothing to draw: give its " +
       `numbers, as a list of shape [${model.input_shape}].`;
@@ -68,8 +68,8 @@ export class Numbers {
     by("type").hidden = false;
   }
 
-  /** The numbers stay, for the next ones are often much like them. */
   clear() {
+    this.by("input").value = "";
     this.onGiven(null);
   }
 }

@@ -58,11 +58,11 @@ class Page {
     on("labelling", "submit", () => this.#add());
     on("file", "change", () => this.#load());
     on("personalize", "click", () => this.#personalize());
-    on("roll-back", "click", () => this.#change("rollback"));
+    on("roll-back", "click", () => this.#rollBack());
     by("stop").addEventListener("click", () => this.adaptation.stop().catch(failed));
     by("forget").addEventListener("click", () => by("sure").showModal());
     by("sure").addEventListener("close", () => {
-      if (by("sure").returnValue === "forget") this.#guarded(() => this.#change("forget"));
+      if (by("sure").returnValue === "forget") this.#guarded(() => this.#forget());
       by("sure").returnValue = "";
     });
     document.addEventListener("visibilitychange", () => {
@@ -98,6 +98,7 @@ class Page {
 
   async #delete(id) {
     await ask("DELETE", `examples/${id}`);
+    if (this.comparison.probe && !this.comparison.probe.mine) this.comparison.blank();
     await this.#refresh();
     by("examples-title").focus(); // The button that had it is gone.
   }
@@ -108,8 +109,15 @@ class Page {
     await this.#changed();
   }
 
-  async #change(path) {
-    await ask("POST", path);
+  async #rollBack() {
+    await ask("POST", "rollback");
+    await this.#refresh();
+  }
+
+  /** What the page shows is forgotten too. */
+  async #forget() {
+    await ask("POST", "forget");
+    this.giving.clear();
     await this.#refresh();
   }
 

@@ -126,6 +126,7 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
         ("click", "#forget"),
         ("click", "#sure .danger"),
         ("says", "#count", "No examples"),
+        ("says", "#shown", "Draw something"),
         ("size", 390, 800),
         ("picture", "narrow"),
     ]
@@ -177,6 +178,9 @@ def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(drawn_artifact, 
 def test_a_model_without_images_takes_numbers(small_export, serve, tmp_path):
     artifact = tmp_path / "small.tflite"
     artifact.write_bytes(small_export.content)
+    entry = {"x": [0.5] * 6, "y": "c"}
+    file = tmp_path / "examples.json"
+    file.write_text(json.dumps([entry, entry]))
     page = serve(artifact)
     steps = [
         ("type", "#input", "[1, 0, 0.5, 0, 0, -1]"),
@@ -184,11 +188,14 @@ def test_a_model_without_images_takes_numbers(small_export, serve, tmp_path):
         ("says", "#shown", "Answers to your input"),
         ("picture", "numbers"),
         ("label", "b"),
+        ("load", str(file)),
+        ("says", "#count", "3 examples"),
         ("type", "#input", "]"),
         ("click", "#predict"),
         ("says", "#error", "no JSON"),
     ]
     seen = use(page, steps)
     assert len(page_of(seen, steps, "picture")["initial"]) == 3
-    (stored,) = page.ask("GET", "examples")["examples"]
-    assert (stored["x"], stored["y"]) == ([1, 0, 0.5, 0, 0, -1], 1)
+    typed, loaded, _ = page.ask("GET", "examples")["examples"]
+    assert (typed["x"], typed["y"]) == ([1, 0, 0.5, 0, 0, -1], 1)
+    assert (loaded["x"], loaded["y"]) == (entry["x"], 2)

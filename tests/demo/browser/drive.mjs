@@ -91,6 +91,9 @@ const ACTIONS = {
     await page.waitForFunction((n) => document.querySelectorAll("#list li").length > n, {}, before);
     await says(page, "#shown", "something");
   },
+  async load(page, path) {
+    await (await page.$("#file")).uploadFile(path);
+  },
   async click(page, selector) {
     await page.click(selector);
   },
