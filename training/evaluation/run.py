@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fedp.device_runtime.artifact_file import read_artifact
@@ -40,6 +41,7 @@ def evaluate(
     processes: int = 2,
     public_key: PublicKey | None = None,
     on_result: OnResult[ClientResult] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Summary:
     """Evaluates chosen clients and writes clients.csv, summary.json and report.html.
 
@@ -56,6 +58,7 @@ def evaluate(
         processes: workers with one interpreter thread each.
         public_key: of whoever must have signed the artifact; None takes any.
         on_result: told of each result as it comes.
+        say: is told what is being done, once that is certain to begin.
 
     Raises:
         FedpError: artifact, data or clients cannot be used, a worker died, a file
@@ -87,6 +90,7 @@ def evaluate(
     if not new_clients:
         seen = None if split is None else len(split.select(chosen, "train"))
     make_directory(report_dir)
+    say(f"evaluating {len(chosen)} clients of {data.name} on {interpreter}")
     started = time.monotonic()
     results = evaluate_clients(
         artifact,
