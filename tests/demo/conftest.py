@@ -21,14 +21,14 @@ class Page:
     """Asks as the page does.
 
     Attributes:
-        server: whom.
+        url: of the page.
         port: of the server.
         token: from its address.
     """
 
-    def __init__(self, server: Server) -> None:
-        url = urlsplit(server.url)
-        self.server, self.port, self.token = server, url.port, url.fragment
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.url, self.port, self.token = url, parts.port, parts.fragment
 
     def send(
         self,
@@ -84,7 +84,7 @@ class Page:
 def served(*arguments: Any, **settings: Any) -> Iterator[Page]:
     """A page of what `Device.open` opens."""
     with Device.open(*arguments, **settings) as device, Server(device) as server:
-        yield Page(server)
+        yield Page(server.url)
 
 
 @pytest.fixture

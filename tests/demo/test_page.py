@@ -57,7 +57,7 @@ def drawn_artifact(tmp_path_factory):
 
 def use(page, steps):
     """What the page said after each step, by the number of the step."""
-    given = {"url": page.server.url, "steps": steps, "screenshots": SCREENSHOTS}
+    given = {"url": page.url, "steps": steps, "screenshots": SCREENSHOTS}
     done = subprocess.run(
         ["node", "drive.mjs"],
         cwd=BROWSER,
