@@ -117,12 +117,17 @@ class Device:
         return {**found, "adapting": self.adapting.running}
 
     def predict(self, entry: Any) -> dict[str, Any]:
-        """Both models' answers to one input, [*label_shape, C]."""
+        """Both models' answers to one input, [*label_shape, C], and which is live."""
         x = input_of(entry, self._manifest)[None]
-        both = {"initial": self._initial, "live": self._live}
-        answers = {name: model.predict(x)[0] for name, model in both.items()}
-        found = {name: to_json(answer) for name, answer in answers.items()}
-        return {**found, "generation": self._live.status().live}
+        initial, generation = self._initial.predict(x)[0], None
+        # Another model may go live in between.
+        while generation != (now := self._live.status().live):
+            generation, live = now, self._live.predict(x)[0]
+        return {
+            "initial": to_json(initial),
+            "live": to_json(live),
+            "generation": generation,
+        }
 
     def examples(self, after: int) -> dict[str, Any]:
         """Ids of all stored examples that fit the model, and those after one id."""

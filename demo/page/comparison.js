@@ -29,6 +29,7 @@ export class Comparison {
   /** Shows that there is nothing to compare. */
   blank() {
     this.probe = null;
+    this.by("live-title").textContent = "Live model";
     const give = this.model.drawing ? "Draw something" : "Give something";
     this.by("shown").textContent = `${give}, or look at one of your examples.`;
     for (const id of ["initial", "personalized"]) this.by(id).replaceChildren();
@@ -59,6 +60,8 @@ export class Comparison {
 
   #show(found, { name, mine }) {
     this.by("shown").textContent = `Answers to ${name}.`;
+    this.by("live-title").textContent =
+      found.generation === "initial" ? "Live model (initial)" : "Personalized model";
     show(this.by("initial"), found.initial, this.model);
     show(this.by("personalized"), found.live, this.model);
     this.by("add").disabled = !mine;

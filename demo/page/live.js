@@ -19,7 +19,6 @@ export function showLive(by, status, outcome) {
     ? `Live: personalized model, generation ${status.live}`
     : "Live: initial model";
   by("live").className = personalized ? "kept" : "";
-  by("live-title").textContent = personalized ? "Personalized model" : "Live model (initial)";
   const stopped = outcome?.decision === "unfinished";
   by("decision").className = stopped ? "" : (status.decision ?? "");
   by("verdict").textContent = stopped ? "Stopped." : VERDICTS[status.decision ?? "none"];

@@ -7,15 +7,17 @@ import threading
 import numpy as np
 import pytest
 
-from fedp.demo import application
-from fedp.demo.adapting import BusyError
-from fedp.demo.device import Device
-from fedp.demo.requirement import check_installed
-from fedp.demo.server import Server
-from fedp.device_runtime import Budget, Personalizer
-from fedp.device_runtime.errors import FedpError, MissingDependencyError
+pytest.importorskip("werkzeug", reason="the demo needs `pip install 'fedp[demo]'`")
 
-from .conftest import drawings, served
+from fedp.demo import application  # noqa: E402
+from fedp.demo.adapting import BusyError  # noqa: E402
+from fedp.demo.device import Device  # noqa: E402
+from fedp.demo.requirement import check_installed  # noqa: E402
+from fedp.demo.server import Server  # noqa: E402
+from fedp.device_runtime import Budget, Personalizer  # noqa: E402
+from fedp.device_runtime.errors import FedpError, MissingDependencyError  # noqa: E402
+
+from .asking import drawings, served  # noqa: E402
 
 ENDLESS = Budget(epochs=1_000_000)
 NEW = drawings(1, seed=7)[0]

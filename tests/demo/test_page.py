@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 
@@ -14,7 +15,7 @@ tf = pytest.importorskip("tensorflow", reason="exporting needs the training inst
 from fedp.device_runtime import Budget, Policy  # noqa: E402
 from fedp.export.exporter import Target, export_model  # noqa: E402
 
-from .conftest import drawings  # noqa: E402
+from .asking import drawings  # noqa: E402
 
 BROWSER = pathlib.Path(__file__).parent / "browser"
 # Where to put pictures of the page, for whoever wants to look at it.
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def packages():
     """What package-lock.json pins, from npm's registry or its cache."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the pinned headless Chromium is built for x86-64 alone")
     for tool in ("node", "npm"):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed: the page's test needs Node.js 20")

@@ -12,7 +12,7 @@ import pytest
 from fedp.device_runtime import Personalizer
 from tests.cli.calling import fedp
 
-from .conftest import Page, drawings
+from .asking import Page, drawings
 
 FEDP = [sys.executable, "-m", "fedp.cli"]
 
