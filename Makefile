@@ -1,12 +1,12 @@
 # `make quickstart` and `make test` are all a newcomer needs; Python 3.11 and pip do the rest.
 PYTHON ?= python3.11
 BIN = .venv/bin
-PACKAGES = . training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime demo
+PACKAGES = . cli demo training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime
 SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
-.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 lint format lock clean
+.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web lint format lock clean
 
 quickstart: .venv/installed
 	rm -rf quickstart
@@ -16,13 +16,9 @@ quickstart: .venv/installed
 	$(BIN)/fedp evaluate quickstart/model.tflite --data synthetic --report quickstart/report
 	@echo "The report is at $(CURDIR)/quickstart/report/report.html"
 
-# Tests of processes, signals and crashes have the machine to themselves.
-ALONE = tests/device_runtime/test_crashes.py tests/examples tests/training/engines \
-  tests/training/test_kill.py tests/training/test_loop.py tests/test_end_to_end.py
-
+# Stealing keeps a file's tests, and what they share, in one process until the end.
 test: .venv/installed lint
-	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(ALONE)) tests
-	$(BIN)/python -m pytest -q $(ALONE)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -q -m slow
@@ -41,6 +37,10 @@ test-pythons: build/device_artifacts/made
 # arm64 under qemu-user, without root; DEBIAN_MIRROR is an address or a folder of .debs.
 test-arm64: build/device_artifacts/made
 	$(BIN)/python tests/targets/arm64.py build/device_artifacts
+
+# The page of examples/web in headless Chromium; needs Node.js 20 and npm.
+test-web: .venv/installed
+	$(BIN)/python -m pytest -q -s -m slow tests/examples/test_web.py
 
 lint: .venv/installed
 	$(BIN)/ruff check -q .

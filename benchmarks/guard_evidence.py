@@ -17,16 +17,15 @@ import numpy as np
 
 from fedp.device_runtime.adaptation import adapt
 from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Policy
 from fedp.device_runtime.evidence import Candidate, Evidence, Score, folds
 from fedp.device_runtime.examples import examples_for
 from fedp.device_runtime.session import Session
-from fedp.device_runtime.weights import Weights
+from fedp.device_runtime.weights import Weights, blended
 from fedp.training.data import open_data
 from fedp.training.data.seeds import client_generator
 
-FOLDS = 4
 BLENDS = (0.25, 0.5, 0.75, 1.0)
-EPOCHS = (2, 5, 10)
 
 
 class Band(NamedTuple):
@@ -47,7 +46,7 @@ class Band(NamedTuple):
 
 # Larger clients, cut down, speak for the small ones too. They are tested on more than
 # half of 20 or 60: on several sets of that size, each of which counts as a client.
-BANDS = (Band("20", 20, 10, 2), Band("60", 60, 30, 1), Band("80-400", 80, None, 1))
+BANDS = (Band("20", 20, 10, 2), Band("60", 60, 30, 2), Band("80-400", 80, None, 2))
 _TEST_SETS = {"20": 6, "60": 2, "80-400": 1}
 
 
@@ -58,8 +57,9 @@ class Record:
     Attributes:
         client: its name.
         band: name of the band.
+        draw: number of the draw.
         labels: of the images to adapt on, int32 [n].
-        fold: of each, int64 [n].
+        fold: of each, int64 [n]; -1 where there is no evidence.
         epochs: stops at which the models were looked at, [e].
         initial: log losses and hits of the initial model, float32 [2, n].
         judged: the same of models that did not train on them, float32 [e, b, 2, n].
@@ -69,6 +69,7 @@ class Record:
 
     client: str
     band: str
+    draw: int
     labels: np.ndarray
     fold: np.ndarray
     epochs: np.ndarray
@@ -103,10 +104,11 @@ class EvidenceJob:
     """What a worker process needs to record clients.
 
     Attributes:
-        artifact: path of the exported file.
+        artifact: path of the exported file; its policy says how to adapt.
         data: the data set, as `open_data` takes it.
         most: most examples a client.
         draws: most draws of a client in a band.
+        folds: of the cross-validation; 0 leaves the evidence out.
         cache: directory of the records, one file a client.
     """
 
@@ -114,6 +116,7 @@ class EvidenceJob:
     data: str
     most: int
     draws: int
+    folds: int
     cache: pathlib.Path
 
     @contextlib.contextmanager
@@ -130,7 +133,7 @@ class EvidenceJob:
                 x, y = examples_for(examples.x, examples.y, manifest)
                 features = session.features(x)
                 records = [
-                    _record(session, client, band, features, y, draw)
+                    _record(session, client, band, features, y, draw, self.folds)
                     for band in BANDS
                     if len(y) >= band.least
                     for draw in range(min(band.draws, self.draws))
@@ -141,8 +144,19 @@ class EvidenceJob:
             yield record
 
 
+def stops_of(policy: Policy) -> tuple[int, ...]:
+    """Epochs at which a model is looked at: half-way, and at the end."""
+    return tuple(sorted({(policy.epochs + 1) // 2, policy.epochs}))
+
+
 def _record(
-    session: Session, client: str, band: Band, x: np.ndarray, y: np.ndarray, draw: int
+    session: Session,
+    client: str,
+    band: Band,
+    x: np.ndarray,
+    y: np.ndarray,
+    draw: int,
+    count: int,
 ) -> Record:
     random = client_generator(f"guards {band.name}", draw, client)
     order = random.permutation(len(y))
@@ -151,55 +165,47 @@ def _record(
     test_size = band.adapt or len(unseen)
     sets = min(_TEST_SETS[band.name], len(unseen) // test_size)
     unseen = unseen[: sets * test_size]
-    fold = folds(y[own], FOLDS, draw)
+    fold = folds(y[own], min(count, size), draw) if count else np.full(size, -1)
     session.reset()
     theta = session.save()
     initial = np.stack(session.evaluate(x[own], y[own]))
     before = session.evaluate(x[unseen], y[unseen])[1]
-    judged = np.zeros((len(EPOCHS), len(BLENDS), 2, size), np.float32)
-    for k in range(FOLDS):
+    stops = stops_of(session.manifest.policy)
+    judged = np.zeros((len(stops), len(BLENDS), 2, size), np.float32)
+    for k in range(fold.max() + 1):
         rest, held = own[fold != k], own[fold == k]
         for at, weights in enumerate(_fit(session, x[rest], y[rest], draw)):
             for b, blend in enumerate(BLENDS):
                 session.restore(blended(theta, weights, blend))
                 judged[at, b][:, fold == k] = session.evaluate(x[held], y[held])
-    after = np.zeros((len(EPOCHS), len(BLENDS), len(unseen)), np.float32)
+    after = np.zeros((len(stops), len(BLENDS), len(unseen)), np.float32)
     for at, weights in enumerate(_fit(session, x[own], y[own], draw)):
         for b, blend in enumerate(BLENDS):
             session.restore(blended(theta, weights, blend))
             after[at, b] = session.evaluate(x[unseen], y[unseen])[1]
     shape = (sets, test_size)
     return Record(
-        client, band.name, y[own], fold, np.array(EPOCHS), initial, judged,
+        client, band.name, draw, y[own], fold, np.array(stops), initial, judged,
         before.reshape(shape), after.reshape(*after.shape[:2], *shape),
     )  # fmt: skip
 
 
 def _fit(session: Session, x: np.ndarray, y: np.ndarray, seed: int) -> list[Weights]:
-    """The adapted weights at each of EPOCHS, from the initial model."""
+    """The adapted weights at each stop, from the initial model."""
     session.reset()
     found: list[Weights] = []
+    manifest = session.manifest
+    stops = stops_of(manifest.policy)
 
     def look(epoch: int, _loss: float, adapted: Session) -> None:
-        if epoch in EPOCHS:
+        if epoch in stops:
             found.append(adapted.save())
 
-    manifest = session.manifest
-    policy = dataclasses.replace(manifest.policy, epochs=max(EPOCHS))
-    adapt(
-        session, x, y, policy, batch_size=manifest.batch_size, seed=seed, on_epoch=look
-    )
-    if len(found) < len(EPOCHS):
+    size = manifest.batch_size
+    adapt(session, x, y, manifest.policy, batch_size=size, seed=seed, on_epoch=look)
+    if len(found) < len(stops):
         raise SystemExit("an adaptation did not stay finite: lower the learning rate")
     return found
-
-
-def blended(theta: Weights, adapted: Weights, blend: float) -> Weights:
-    """The weights theta + blend (adapted - theta)."""
-    if blend == 1:
-        return adapted
-    share = np.float32(blend)
-    return {name: w + share * (adapted[name] - w) for name, w in theta.items()}
 
 
 def path_of(cache: pathlib.Path, client: str) -> pathlib.Path:
@@ -227,5 +233,5 @@ def load(path: pathlib.Path) -> list[Record]:
         for key in file.files:
             at, name = key.split("/")
             value = file[key]
-            found.setdefault(at, {})[name] = value if value.ndim else str(value)
+            found.setdefault(at, {})[name] = value if value.ndim else value.item()
     return [Record(**fields) for fields in found.values()]

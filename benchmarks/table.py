@@ -61,11 +61,9 @@ def show(results: Results, unit: str) -> None:
         table.append(
             (
                 name,
-                _spread(
-                    (m.rate for m in measured), ",.0f" if unit[0] == "e" else ".2f"
-                ),
-                _spread(ratios(results, name, "bound"), ".3f"),
-                _spread(ratios(results, name, "stock TFF"), ".2f"),
+                spread((m.rate for m in measured), ",.0f" if unit[0] == "e" else ".2f"),
+                spread(ratios(results, name, "bound"), ".3f"),
+                spread(ratios(results, name, "stock TFF"), ".2f"),
             )
         )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -131,7 +129,8 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores of {found}"
 
 
-def _spread(values: Iterable[float], digits: str) -> str:
+def spread(values: Iterable[float], digits: str) -> str:
+    """Median, with the least and the most."""
     values = list(values)
     middle, least, most = statistics.median(values), min(values), max(values)
     return f"{middle:{digits}} ({least:{digits}} to {most:{digits}})"

@@ -93,7 +93,7 @@ class Policy:
     guard: str = "sure"
     folds: int = 4
     blends: tuple[float, ...] = (1.0,)
-    caution: float = 0.75
+    caution: float = 1.25
 
     def __post_init__(self) -> None:
         """Takes the lists of JSON too."""

@@ -20,6 +20,11 @@ _ROWS = {
     "seen": 7,  # Examples that came, for the reservoir.
     "wall": 8,  # The wall clock at the last change, seconds.
     "age_clock": 9,  # Seconds that passed by a clock that only rises.
+    "counters": 10,  # What `counters` counts, by artifact.
+    "releases": 11,  # What was released with epsilon; None: damage has taken it.
+    "schema": 12,  # Its version, where the file's own word may be damaged.
+    "latest": 13,  # The latest that the wall clock has shown, seconds.
+    "since": 14,  # Seconds that the age clock has counted since then.
 }
 _DEFAULTS: dict[str, Any] = {
     "damage": "",
@@ -31,15 +36,32 @@ _DEFAULTS: dict[str, Any] = {
     "seen": None,
     "wall": None,
     "age_clock": None,
+    "counters": None,
+    "releases": None,
+    "schema": None,
+    "latest": None,
+    "since": 0.0,
 }
 
 
-def start(connection: sqlite3.Connection) -> None:
-    """Gives a new state its random values, where it has none."""
+def start(connection: sqlite3.Connection, *, lost: bool = False) -> None:
+    """Gives a new state its first values, where it has none.
+
+    Args:
+        connection: to the new file.
+        lost: whether there may have been releases that damage has taken.
+    """
+    if get(connection, "releases") is None and not lost:
+        put(connection, "releases", "")
     if not get(connection, "era"):
         put(connection, "era", new_era())
     if not get(connection, "seed"):
         put(connection, "seed", int.from_bytes(os.urandom(6), "big"))
+
+
+def is_value(row: tuple[Any, ...], name: str, value: Any) -> bool:
+    """Whether a row says that a value is this."""
+    return row[:2] == (_ROWS[name], json.dumps(value))
 
 
 def new_era() -> str:

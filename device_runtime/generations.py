@@ -83,13 +83,14 @@ def prune(connection: sqlite3.Connection, artifact: str, keep: int) -> None:
     )
 
 
-def drop_newest(connection: sqlite3.Connection, artifact: str) -> None:
-    """Forgets an artifact's newest generation, if there is one."""
-    connection.execute(
+def drop_newest(connection: sqlite3.Connection, artifact: str) -> bool:
+    """Forgets an artifact's newest generation; whether there was one."""
+    dropped = connection.execute(
         "DELETE FROM generations WHERE id = "
         "(SELECT max(id) FROM generations WHERE artifact = ?)",
         (artifact,),
     )
+    return dropped.rowcount > 0
 
 
 def _good(connection: sqlite3.Connection, artifact: str) -> Iterator[Row]:

@@ -16,6 +16,9 @@ from fedp.device_runtime.evidence import Candidate, Evidence, Score
 
 # Rounding in sums of shares must not decide; one example of a million still does.
 _ROUNDING = 1e-9
+# Of the guard "sure", chosen on validation clients: see docs/guard.md.
+_FLIP_CAUTION = 2.5
+_IMAGINED_WINS = 5
 
 
 class Decision(NamedTuple):
@@ -68,8 +71,8 @@ def candidates_of(policy: Policy) -> tuple[Candidate, ...]:
 def decide(evidence: Evidence, policy: Policy) -> Decision:
     """Lets a personalized model live only where the evidence shows that it is better.
 
-    With no examples, non-finite training, a single class or too few judged examples,
-    the initial model stays, whatever the guard.
+    With no examples or non-finite training the initial model stays, whatever the
+    guard; with a single class or too few judged examples, whatever guard judges.
     """
     kind = _KINDS[policy.guard]
     if policy.guard == "never":
@@ -117,8 +120,16 @@ def _sure_loss(gain: _Gain, evidence: Evidence, policy: Policy) -> bool:
 
 
 def _sure(gain: _Gain, evidence: Evidence, policy: Policy) -> bool:
-    """The paired test, and accuracy must gain the margin, as for `_any_gain`."""
-    return _sure_loss(gain, evidence, policy) and _any_gain(gain, evidence, policy)
+    """The paired test and the margin, and more labels won than chance would give.
+
+    Wins less losses, with some wins imagined, must reach some standard errors of as
+    many coins as labels flipped. So few flips need only not to lose; where a client has
+    many examples, hence many flips, the gain must be beyond doubt.
+    """
+    if not _sure_loss(gain, evidence, policy) or not _any_gain(gain, evidence, policy):
+        return False
+    doubt = _FLIP_CAUTION * math.sqrt(gain.flips)
+    return not evidence.classes or gain.net + _IMAGINED_WINS >= doubt - _ROUNDING
 
 
 def _least_loss(gain: _Gain) -> tuple[float, ...]:
@@ -127,7 +138,7 @@ def _least_loss(gain: _Gain) -> tuple[float, ...]:
 
 def _most_adapted(gain: _Gain) -> tuple[float, ...]:
     """Log loss likes half-way models, accuracy does not: take the whole step."""
-    return (gain.candidate.blend, gain.candidate.epochs)
+    return (gain.candidate.blend,)
 
 
 class _Kind(NamedTuple):
@@ -153,7 +164,7 @@ _KINDS = {
     "paired": _Kind(_sure_loss, _least_loss, stops=False, blends=False),
     "cross-validation": _Kind(_any_gain, _least_loss, stops=True, blends=False),
     "blend": _Kind(_any_gain, _least_loss, stops=False, blends=True),
-    "sure": _Kind(_sure, _most_adapted, stops=True, blends=True),
+    "sure": _Kind(_sure, _most_adapted, stops=False, blends=True),
 }
 
 
@@ -183,7 +194,8 @@ def _told(gain: _Gain, evidence: Evidence) -> str:
     epochs, blend = gain.candidate
     before = sum(evidence.initial.correct.tolist())
     moves = "falls" if gain.loss >= 0 else "rises"
-    loss = f"log loss {moves} by {abs(gain.loss):.4f} +- {gain.error:.4f}"
+    name = "log loss" if evidence.classes else "loss"
+    loss = f"{name} {moves} by {abs(gain.loss):.4f} +- {gain.error:.4f}"
     hits = f", {before:.4g}/{evidence.judged} labels hit become {before + gain.net:.4g}"
     where = f"after {epochs} epochs at blend {blend:g}, on {evidence.judged} examples"
     return f"{where}, {loss}{hits if evidence.classes else ''}"

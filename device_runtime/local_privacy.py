@@ -211,6 +211,6 @@ def _remembered(memory: str) -> dict[str, Release]:
         # Answering again would spend more than anybody says.
         raise DataError(
             "what this device has released cannot be read: it must release nothing "
-            "more until its state is forgotten"
+            "more, or begin to count anew with `fedp reset`"
         ) from error
     return {one.artifact: one for one in found}

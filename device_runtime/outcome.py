@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from fedp.device_runtime.budget import Meter
+from fedp.device_runtime.counters import Figures
 from fedp.device_runtime.evidence import Candidate, Evidence, Score
 from fedp.device_runtime.guards import Decision
 from fedp.device_runtime.personalization import Personalization, Result
@@ -127,6 +128,16 @@ def describe_stop(run: Personalization, meter: Meter) -> Outcome:
         stopped_by=run.stopped_by,
         seconds=meter.seconds,
     )
+
+
+def figures_of(result: Result) -> Figures:
+    """What the state counts of it."""
+    decision, evidence = result.decision, result.evidence
+    live = _shown(decision, evidence) if decision.keep else evidence.initial
+    if not evidence.classes:
+        return Figures(evidence.examples)
+    accuracies = _mean(evidence.initial.correct), _mean(live.correct)
+    return Figures(evidence.examples, *accuracies)
 
 
 def _shown(decision: Decision, evidence: Evidence) -> Score:

@@ -17,11 +17,14 @@ from fedp.device_runtime.example_store import Examples
 from fedp.device_runtime.examples import examples_for, inputs_for
 from fedp.device_runtime.generations import Row
 from fedp.device_runtime.live_watch import LiveWatch, compare
+from fedp.device_runtime.local_privacy import Release
+from fedp.device_runtime.metrics import Metrics
 from fedp.device_runtime.outcome import (
     Outcome,
     Status,
     describe,
     describe_stop,
+    figures_of,
     to_json,
 )
 from fedp.device_runtime.personalization import Personalization, Result
@@ -29,6 +32,7 @@ from fedp.device_runtime.progress import OnProgress
 from fedp.device_runtime.serving import Model, Serving
 from fedp.device_runtime.session import answer_shape
 from fedp.device_runtime.signing import PublicKey
+from fedp.device_runtime.state_metrics import metrics_of_state, release_of_state
 from fedp.device_runtime.store import Store
 from fedp.device_runtime.unfinished import Snapshot, digest_of, key_of
 from fedp.device_runtime.watch import OutcomePair, Verdict, WatchPolicy
@@ -383,6 +387,29 @@ class Personalizer:
             warnings=(warning,) if damage else (),
         )
 
+    def metrics(self) -> Metrics:
+        """What may leave the device: a few rounded numbers; see docs/privacy.md.
+
+        Raises:
+            StateError: the state cannot be read.
+        """
+        return metrics_of_state(self._store)
+
+    def private_metrics(self, epsilon: float, *, renew: bool = False) -> Release:
+        """The same under local differential privacy: a few noisy bits.
+
+        Args:
+            epsilon: 0.001 to 20; the smaller, the more noise. Asked again, the answer
+                is the same and costs nothing.
+            renew: answer anew, which costs another epsilon.
+
+        Raises:
+            FedpError: an epsilon out of range, or another than was answered with.
+            DataError: damage has taken what was released.
+            StateError: the state cannot be read or written.
+        """
+        return release_of_state(self._store, epsilon, renew=renew)
+
     def close(self) -> None:
         """Lets go of the interpreter and the state; safe to call twice."""
         self._serving.close()
@@ -411,7 +438,9 @@ class Personalizer:
             # Made before the commit: after it, nothing may fail.
             ready = self._serving.model(kept)
             reason = result.decision.reason
-            generation = self._store.commit(kept, name, reason, evidence)
+            generation = self._store.commit(
+                kept, name, reason, evidence, figures=figures_of(result)
+            )
             self._serving.serve(ready, generation)
         return generation
 
@@ -429,7 +458,8 @@ class Personalizer:
         verdict = self._watch.record(row, outcome)
         if verdict.reverted:
             ready = self._serving.model(None)
-            number = self._store.commit(None, "revert", verdict.reason, row.evidence)
+            texts = ("revert", verdict.reason, row.evidence)
+            number = self._store.commit(None, *texts, withdrawn=True)
             self._serving.serve(ready, number)
             self._watch.settle()
         return verdict

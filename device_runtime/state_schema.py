@@ -1,17 +1,15 @@
-"""The tables of the state file, and the good rows that any version of it holds."""
+"""The tables of the state file."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import hashlib
 import pathlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from fedp.device_runtime import facts, state_rows
+from fedp.device_runtime import facts
 from fedp.device_runtime.errors import StateError
+from fedp.device_runtime.schema_1 import SCHEMA_1
 
 SCHEMA_VERSION = 2
 
@@ -42,62 +40,37 @@ SCHEMA = {
     ),
 }
 
-# The tables of schema 1, which held the generations of one artifact alone.
-SCHEMA_1 = {
-    "artifact": (
-        "CREATE TABLE artifact (sha256 TEXT NOT NULL, sha256_check TEXT NOT NULL, "
-        "damage TEXT NOT NULL)"
-    ),
-    "generations": (
-        "CREATE TABLE generations (id INTEGER PRIMARY KEY AUTOINCREMENT, "
-        "created TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL, "
-        "evidence TEXT NOT NULL, weights BLOB, sha256 TEXT NOT NULL)"
-    ),
-}
-
-_NOUNS = {
-    "facts": "setting",
-    "generations": "generation",
-    "examples": "example",
-    "outcomes": "outcome",
-    "unfinished": "unfinished adaptation",
-}
-
-
-@dataclasses.dataclass
-class Content:
-    """The good rows of a state file.
-
-    Attributes:
-        rows: of each table, in the order of ids, hash included.
-        last_ids: highest id that each table ever gave.
-        damage: one phrase on what is missing; empty if nothing is.
-    """
-
-    rows: dict[str, list[tuple[Any, ...]]] = dataclasses.field(default_factory=dict)
-    last_ids: dict[str, int] = dataclasses.field(default_factory=dict)
-    damage: str = ""
-
 
 def tables(connection: sqlite3.Connection) -> dict[str, str]:
     """Statement that made each table."""
     return dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
 
 
-def make_tables(connection: sqlite3.Connection, content: Content) -> None:
-    """Makes all tables in an empty database and fills them."""
+def make_tables(
+    connection: sqlite3.Connection,
+    rows: Iterable[tuple[str, tuple[Any, ...]]] = (),
+    last_ids: dict[str, int] | None = None,
+    *,
+    lost: bool = False,
+) -> None:
+    """Makes all tables in an empty database and fills them.
+
+    Args:
+        connection: in a transaction.
+        rows: a table's name and a row of it, hash included.
+        last_ids: highest id that each table ever gave.
+        lost: whether there may have been releases that are not among the rows.
+    """
     for statement in SCHEMA.values():
         connection.execute(statement)
-    for table, rows in content.rows.items():
-        for row in rows:
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-    for table, last in content.last_ids.items():
+    for table, row in rows:
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+    for table, last in (last_ids or {}).items():
         connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
-    facts.start(connection)
-    if content.damage:
-        facts.put(connection, "damage", content.damage)
+    facts.start(connection, lost=lost)
+    facts.put(connection, "schema", SCHEMA_VERSION)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -123,122 +96,3 @@ def version_of(connection: sqlite3.Connection, path: pathlib.Path) -> int:
     if any(found[name] != statement for name, statement in wanted.items()):
         raise sqlite3.DatabaseError("its schema is broken")
     return int(version)
-
-
-def salvage(
-    connection: sqlite3.Connection, version: int, artifact: str, weights_size: int
-) -> Content:
-    """All rows that can be read and match their hash.
-
-    Args:
-        connection: to a file of that version.
-        version: 1 or 2.
-        artifact: hash of the one that the state is opened for.
-        weights_size: length of its generations' weights, in bytes.
-    """
-    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    damage = ["its structure is broken"] if result != "ok" else []
-    content = Content()
-    for table in SCHEMA if version == SCHEMA_VERSION else ("generations",):
-        known = state_rows.ids(connection, table)
-        with contextlib.suppress(sqlite3.DatabaseError):
-            content.last_ids[table] = state_rows.next_id(connection, table) - 1
-        if version == 1:
-            rows, note = _rows_1(connection, known, artifact)
-            damage += note
-        else:
-            rows = [state_rows.read(connection, table, number) for number in known]
-            if table == "generations":
-                rows, note = _named(connection, known, rows, artifact)
-                damage += note
-        content.rows[table] = [
-            row
-            for row in rows
-            if row and (table != "generations" or _fits(row, artifact, weights_size))
-        ]
-        good = {row[0] for row in content.rows[table]}
-        bad = ", ".join(str(number) for number in known if number not in good)
-        if bad:
-            damage.append(f"{_NOUNS[table]} {bad} does not match its hash")
-    content.last_ids.pop("facts", None)
-    content.damage = "; ".join(damage)
-    return content
-
-
-def _fits(row: tuple[Any, ...], artifact: str, weights_size: int) -> bool:
-    """Whether weights of this artifact have its length; of others nobody knows."""
-    weights = row[6]
-    return row[1] != artifact or weights is None or len(weights) == weights_size
-
-
-def _named(
-    connection: sqlite3.Connection, known: list[int], rows: list[Any], artifact: str
-) -> tuple[list[Any], list[str]]:
-    """Takes back generations of which only the artifact's hash is damaged.
-
-    The row's own hash is the second witness: it fits one artifact alone.
-    """
-    note: list[str] = []
-    for at, number in enumerate(known):
-        row = None
-        if rows[at] is None:
-            row = state_rows.read_unchecked(connection, "generations", number)
-        if row:
-            named = (row[0], artifact, *row[2:-1])
-            if state_rows.row_hash("generations", *named) == row[-1]:
-                rows[at] = (*named, row[-1])
-                note = ["the hash of its artifact is damaged"]
-    return rows, note
-
-
-def _rows_1(
-    connection: sqlite3.Connection, known: list[int], artifact: str
-) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """Generations of schema 1 as rows of today's."""
-    query = "SELECT sha256, sha256_check FROM artifact"
-    owner, check = connection.execute(query).fetchone() or (None, None)
-    note = []
-    if check != _sha256(str(owner)):
-        # The hash and its check are two witnesses: either one names the artifact.
-        if owner != artifact and check != _sha256(artifact):
-            return [], ["whose weights it holds is unknown"]
-        owner, note = artifact, ["the hash of its artifact is damaged"]
-    rows = []
-    for number in known:
-        row = state_rows.read_unchecked(connection, "generations", number)
-        if row and _hash_1(*row[1:-1]) == row[-1]:
-            values = (row[0], owner, *row[1:-1])
-            rows.append((*values, state_rows.row_hash("generations", *values)))
-    return rows, note
-
-
-def drop_tables_1(connection: sqlite3.Connection) -> None:
-    """Removes what schema 1 made."""
-    for table in SCHEMA_1:
-        connection.execute(f"DROP TABLE {table}")
-
-
-def _hash_1(*values: Any) -> str:
-    *texts, weights = values
-    if not all(isinstance(text, str) for text in texts):
-        return ""
-    size = -1 if weights is None else len(weights)
-    joined = "\0".join(texts).encode()
-    return hashlib.sha256(b"%s\0%d\0%s" % (joined, size, weights or b"")).hexdigest()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the body's statements happen, or none."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself undoes it on a full disk.
-            connection.execute("ROLLBACK")
-        raise

@@ -212,6 +212,18 @@ def test_a_clock_that_jumps_and_comes_back(
     store.close()
 
 
+def test_a_device_without_a_clock_of_its_own(clock: Clock) -> None:
+    """It begins in 1970 every day, for an hour, until a network tells it the time."""
+    store, true = open_store(None, clock), clock.now
+    store.configure(age_limit_seconds=10 * DAY)
+    for day in range(30):
+        for clock.now in (0.0, 600.0, 3600.0, true + 3600):
+            store.log_outcome(1.0)
+        add(store, day)
+        true += DAY
+        assert held(store) == list(range(max(0, day - 10), day + 1))
+
+
 def test_order_of_generations_is_not_the_clocks(tmp_path: pathlib.Path) -> None:
     store = open_store(tmp_path)
     for number in (1, 2, 3):
@@ -300,12 +312,23 @@ def test_unfinished_adaptation(tmp_path: pathlib.Path) -> None:
     assert other.unfinished("key") is None
     other.close()
     store = open_store(tmp_path)
-    assert store.unfinished("key") == b"two"
-    store.commit(None, "revert", "", "{}")
-    assert store.unfinished("key") is None
-    store.save_unfinished(b"three", "key")
-    store.clear_unfinished()
-    assert store.unfinished("key") is None
+    assert store.unfinished("key") == b"two" and store.count() == 0
+    store.commit(None, "revert", "", "{}", withdrawn=True)
+    store.rollback()
+    assert store.unfinished("key") == b"two"  # Adaptations begin at the initial model.
+    number = store.add_example(example(1), 1)
+    ends = {
+        "commit": lambda: store.commit(None, "revert", "", "{}"),
+        "clear": store.clear_unfinished,
+        "delete": lambda: store.delete_example(number),
+        "reset": store.reset,
+        "forget": store.forget,
+    }
+    for name, end in ends.items():
+        store.save_unfinished(b"three" * 9000, "key")
+        end()
+        assert store.unfinished("key") is None, name
+        assert b"threethree" not in store.path.read_bytes(), name
     store.close()
 
 

@@ -57,9 +57,11 @@ def same(first, second) -> bool:
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
-def test_it_is_what_its_parts_are(session: Session) -> None:
+@pytest.mark.parametrize("guard", ["sure", "cross-validation"])
+def test_it_is_what_its_parts_are(session: Session, guard: str) -> None:
     """Written out once more, with plain loops."""
-    result = plan(session).run()
+    asked = dataclasses.replace(POLICY, guard=guard)
+    result = plan(session, asked).run()
     x, y = examples_for(X, Y, session.manifest)
     session.reset()
     theta = session.save()
@@ -70,15 +72,15 @@ def test_it_is_what_its_parts_are(session: Session) -> None:
         adapt(session, x[part], y[part], policy, batch_size=20, seed=3)
         return session.save()
 
-    trials = trials_of(POLICY, y, 3)
-    assert len(trials) == 4 and len(result.evidence.candidates) == 4
+    trials = trials_of(asked, y, 3)
+    assert len(trials) == 4 and len(result.evidence.candidates) == 2
     for (epochs, blend), score in result.evidence.candidates.items():
         losses = []
         for trial in trials:
             session.restore(blended(theta, adapted(trial.adapt, epochs), blend))
             losses.append(session.evaluate(x[trial.judge], y[trial.judge])[0])
         assert (np.concatenate(losses) == score.losses).all()
-    assert result.decision == decide(result.evidence, POLICY)
+    assert result.decision == decide(result.evidence, asked)
     assert result.decision.keep
     everything = np.arange(len(x))
     weights = adapted(everything, result.decision.epochs)

@@ -56,20 +56,29 @@ def test_everything_works_where_tensorflow_cannot_be_imported(
     assert out == "2 initial\n"
 
 
-def test_importing_is_light() -> None:
-    """Only the standard library, NumPy and fedp.device_runtime itself."""
+def test_a_first_answer_imports_nothing_but_numpy_and_the_interpreter(
+    kind: str, mlp_artifact: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """No click, rich or cryptography, and of fedp the device runtime alone."""
     out = run_python(
         """
-        import sys
+        import importlib, sys
+        artifact, state, kind = sys.argv[1:]
         import numpy
+        importlib.import_module(f"{kind}.interpreter")
         before = set(sys.modules)
-        import fedp.device_runtime
+        from fedp.device_runtime import Personalizer
+        with Personalizer.open(artifact, state, interpreter=kind) as device:
+            device.predict(numpy.zeros((1, 28, 28), numpy.uint8))
         for name in sorted(set(sys.modules) - before):
             top = name.partition(".")[0]
-            if top in sys.stdlib_module_names or top == "numpy":
+            if top in sys.stdlib_module_names or top in ("numpy", kind):
                 continue
             if name != "fedp" and not name.startswith("fedp.device_runtime"):
                 print(name)
-        """
+        """,
+        mlp_artifact,
+        tmp_path / "state",
+        kind,
     )
     assert out == ""

@@ -26,7 +26,8 @@ TAGS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17")
 LOSS_TOLERANCE, WEIGHT_TOLERANCE = 5e-6, 1e-6
 # Under qemu the builtin models take minutes; their steps are what vectors.py runs.
 TESTS = (
-    "contract guard manifest_check weights store tflite_buffers inspection verification"
+    "contract contract_document vectors guards evidence manifest_check weights store "
+    "tflite_buffers inspection verification"
 ).split()
 # LiteRT looks here for what the processor can do, and crashes at an x86 one.
 CPUINFO = """processor\t: 0
