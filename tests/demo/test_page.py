@@ -5,8 +5,6 @@ import math
 import os
 import pathlib
 import platform
-import shutil
-import subprocess
 
 import pytest
 
@@ -14,10 +12,11 @@ tf = pytest.importorskip("tensorflow", reason="exporting needs the training inst
 
 from fedp.device_runtime import Budget, Policy  # noqa: E402
 from fedp.export.exporter import Target, export_model  # noqa: E402
+from tests.in_node import install_packages, node  # noqa: E402
 
 from .asking import drawings  # noqa: E402
 
-BROWSER = pathlib.Path(__file__).parent / "browser"
+DRIVER = pathlib.Path(__file__).parent / "drive.mjs"
 # Where to put pictures of the page, for whoever wants to look at it.
 SCREENSHOTS = os.environ.get("FEDP_DEMO_SCREENSHOTS")
 
@@ -26,18 +25,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", autouse=True)
 def packages():
-    """What package-lock.json pins, from npm's registry or its cache."""
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("the pinned headless Chromium is built for x86-64 alone")
-    for tool in ("node", "npm"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed: the page's test needs Node.js 20")
-    if (BROWSER / "node_modules/.package-lock.json").exists():
-        return
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=BROWSER, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"npm ci cannot get headless Chromium: {done.stderr[-300:]}")
+    install_packages()
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +48,19 @@ def drawn_artifact(tmp_path_factory):
     return path
 
 
-def use(page, steps):
-    """What the page said after each step, by the number of the step."""
+@pytest.fixture
+def browser_files(tmp_path):
+    (tmp_path / "browser").mkdir()
+    return tmp_path / "browser"
+
+
+def use(page, steps, temporary):
+    """What the page said after each step."""
     given = {"url": page.url, "steps": steps, "screenshots": SCREENSHOTS}
-    done = subprocess.run(
-        ["node", "drive.mjs"],
-        cwd=BROWSER,
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    found = json.loads(node(str(DRIVER), given=given, temporary=temporary))
     assert found["wrong"] == []
     assert all(seen["unnamed"] == [] for seen in found["seen"])
+    assert list(temporary.iterdir()) == []  # The browser has gone with all it had.
     return found["seen"]
 
 
@@ -98,7 +86,9 @@ STROKES = {
 PLACES = [(0.0, 0.0, 1.0), (0.2, 0.1, 0.7), (0.05, 0.25, 0.6), (0.15, 0.0, 0.9)]
 
 
-def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact, serve):
+def test_a_person_draws_personalizes_and_sees_another_prediction(
+    drawn_artifact, serve, browser_files
+):
     page = serve(drawn_artifact)
     drawn = [("draw", STROKES["L"]), ("picture", "drawn"), ("click", "#clear")]
     examples = [
@@ -133,7 +123,7 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
         ("size", 390, 800),
         ("picture", "narrow"),
     ]
-    seen = use(page, steps)
+    seen = use(page, steps, browser_files)
     before = page_of(seen, steps, "picture", "drawn")
     after = page_of(seen, steps, "picture", "personalized")
     assert before["initial"] == before["personalized"] == after["initial"]
@@ -149,7 +139,9 @@ def test_a_person_draws_personalizes_and_sees_another_prediction(drawn_artifact,
     assert page.ask("GET", "examples")["ids"] == []
 
 
-def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(drawn_artifact, serve):
+def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(
+    drawn_artifact, serve, browser_files
+):
     page = serve(drawn_artifact, budget=Budget(epochs=100_000))
     page.ask("POST", "examples", drawings(12))
     line = [" ", *["ArrowDown"] * 8, *["ArrowRight"] * 5, " "]
@@ -167,18 +159,20 @@ def test_the_keyboard_draws_and_an_adaptation_stops_and_goes_on(drawn_artifact, 
         ("click", "#forget"),
         ("click", "#sure .danger"),
         ("says", "#count", "No examples"),
+        ("says", "#verdict", "Nothing was decided"),
     ]
-    seen = use(page, steps)
+    seen = use(page, steps, browser_files)
     by_keys = page_of(seen, steps, "keys")
     assert by_keys["initial"] and by_keys["examples"] == 12
     assert page_of(seen, steps, "picture")["stopping"]
     assert page_of(seen, steps, "draw")["personalized"]
     stopped = page_of(seen, steps, "says", "#verdict")
     assert "goes on from there" in stopped["reason"] and not stopped["stopping"]
-    assert seen[-1]["verdict"].startswith("Nothing was decided")
 
 
-def test_a_model_without_images_takes_numbers(small_export, serve, tmp_path):
+def test_a_model_without_images_takes_numbers(
+    small_export, serve, browser_files, tmp_path
+):
     artifact = tmp_path / "small.tflite"
     artifact.write_bytes(small_export.content)
     entry = {"x": [0.5] * 6, "y": "c"}
@@ -197,7 +191,7 @@ def test_a_model_without_images_takes_numbers(small_export, serve, tmp_path):
         ("click", "#predict"),
         ("says", "#error", "no JSON"),
     ]
-    seen = use(page, steps)
+    seen = use(page, steps, browser_files)
     assert len(page_of(seen, steps, "picture")["initial"]) == 3
     typed, loaded, _ = page.ask("GET", "examples")["examples"]
     assert (typed["x"], typed["y"]) == ([1, 0, 0.5, 0, 0, -1], 1)

@@ -5,33 +5,14 @@
 //   steps        what to do, in order: [name, ...arguments] of an entry of ACTIONS
 //   screenshots  folder for pictures of the page; none without
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+
+import { withBrowser } from "../../examples/web/tests/browser.mjs";
 
 const PATIENCE = 60_000; // ms for the page to do one thing
 
 const given = JSON.parse(await text(process.stdin));
-const folder = await mkdtemp(join(tmpdir(), "fedp-demo-"));
-process.env.TMPDIR = folder; // where the package unpacks Chromium
-async function inBrowser(use) {
-  const { default: chromium } = await import("@sparticuz/chromium");
-  const { default: puppeteer } = await import("puppeteer-core");
-  chromium.setGraphicsMode = false;
-  const browser = await puppeteer.launch({
-    executablePath: await chromium.executablePath(),
-    userDataDir: join(folder, "profile"),
-    headless: "shell",
-    // The loopback page is the only one: Chromium's sandbox needs rights it may lack.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-  });
-  try {
-    return await use(browser);
-  } finally {
-    await browser.close();
-  }
-}
 
 /** What the page said after each step; an error in it, or a strange host, is one here. */
 async function work(browser) {
@@ -162,8 +143,4 @@ async function read(page) {
   });
 }
 
-try {
-  console.log(JSON.stringify(await inBrowser(work)));
-} finally {
-  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-}
+console.log(JSON.stringify(await withBrowser(work)));
