@@ -24,6 +24,7 @@ export class Adaptation {
 
   async start() {
     await ask("POST", "adaptation");
+    this.running = true; // It may have ended before the first question.
     await this.follow();
   }
 
@@ -63,6 +64,7 @@ export class Adaptation {
     const focused = document.activeElement === by("stop");
     by("personalize").hidden = adapting;
     by("stop").hidden = !adapting;
+    if (adapting) by("roll-back").disabled = true;
     if (focused && !adapting) by("personalize").focus();
     by("personalize").textContent = outcome?.decision === "unfinished" ? "Go on" : "Personalize";
     by("progress").hidden = !adapting;

@@ -106,7 +106,6 @@ class Page {
   async #personalize() {
     await this.adaptation.start();
     by("stop").focus();
-    await this.#changed();
   }
 
   async #rollBack() {
@@ -132,10 +131,10 @@ class Page {
     await this.#changed();
   }
 
-  /** Another model may be live. */
+  /** Another model may be live: its answers come first, then its name. */
   async #changed() {
-    showLive(by, await ask("GET", "status"), this.adaptation.outcome);
     if (this.comparison.probe) await this.comparison.again();
+    showLive(by, await ask("GET", "status"), this.adaptation.outcome);
   }
 
   /** Runs what a control does, after what the last one did; an error is shown. */
