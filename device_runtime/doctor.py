@@ -15,6 +15,7 @@ _INTERPRETERS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-r
 _GENERATED = {"matplotlib": "matplotlib"}
 _EVALUATION = {"plotly": "plotly", **_GENERATED}
 _SIGNATURES = {"cryptography": "cryptography"}
+_PAGE = {"werkzeug": "werkzeug"}
 _SERVER = {
     "tensorflow": "tensorflow",
     "flatbuffers": "flatbuffers",
@@ -62,6 +63,7 @@ def installed() -> dict[str, str | None]:
         **_EVALUATION,
         **_TRAINING,
         **_SIGNATURES,
+        **_PAGE,
     }
     return {name: _version(module, name) for module, name in sorted(packages.items())}
 
@@ -96,6 +98,10 @@ NEEDS: dict[str, tuple[Callable[[], tuple[str, ...]], str]] = {
     "nothing": (lambda: (), ""),
     "interpreter": (_interpreter, "pip install ai-edge-litert"),
     "signing": (lambda: _lacking(_SIGNATURES), "pip install 'cryptography>=42'"),
+    "showing": (
+        lambda: _lacking(_PAGE) + _interpreter(),
+        "pip install 'werkzeug>=3.0.6' ai-edge-litert",
+    ),
     "evaluating": (
         lambda: _lacking(_EVALUATION) + _interpreter(),
         "pip install plotly matplotlib ai-edge-litert",

@@ -1,10 +1,7 @@
 """The page of examples/web, driven in headless Chromium, against Python's runtime."""
 
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -16,9 +13,9 @@ from fedp.device_runtime.evidence import trials_of  # noqa: E402
 from fedp.device_runtime.personalization import Personalization  # noqa: E402
 from fedp.device_runtime.session import Session  # noqa: E402
 from fedp.export.exporter import Target, export_model  # noqa: E402
+from tests.in_node import install_packages, node  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]
-WEB = ROOT / "examples/web"
 SEED = 3
 # Float32 rounding over some 50 steps of other kernels in another order of sums.
 LOSS_TOLERANCE = 5e-6
@@ -27,43 +24,9 @@ WEIGHT_TOLERANCE = 2e-6
 pytestmark = pytest.mark.slow
 
 
-def node(*arguments, given=None, temporary=None):
-    """Runs Node.js in the page's folder; what it prints."""
-    where = {"TMPDIR": str(temporary)} if temporary else {}
-    process = subprocess.Popen(
-        ["node", *arguments],
-        cwd=WEB,
-        env={**os.environ, **where},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        out, errors = process.communicate(json.dumps(given), timeout=200)
-    finally:
-        process.terminate()  # Puppeteer then ends its browser.
-        process.wait()
-    assert process.returncode == 0, errors[-3000:] + out[-3000:]
-    return out
-
-
 @pytest.fixture(scope="module", autouse=True)
 def packages():
-    """What package-lock.json pins, from npm's registry or its cache."""
-    for tool in ("node", "npm"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed: the page needs Node.js 20 and npm")
-    lock = json.loads((WEB / "package-lock.json").read_text())["packages"]
-    installed = WEB / "node_modules/.package-lock.json"
-    if installed.exists():
-        found = json.loads(installed.read_text())["packages"]
-        if all(found[name]["version"] == lock[name]["version"] for name in found):
-            return
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=WEB, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"npm ci cannot get the page's packages: {done.stderr[-300:]}")
+    install_packages()
 
 
 def images(policy):

@@ -1,0 +1,1 @@
+"""What `fedp demo` serves: a local page that personalizes a model."""
