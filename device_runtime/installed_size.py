@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 from collections.abc import Sequence
 from importlib.metadata import Distribution
 
@@ -20,9 +21,9 @@ def installed_size(folders: Sequence[str] | None = None) -> dict[str, int]:
     Returns:
         Package -> bytes; empty where fedp was not installed by an installer.
     """
-    places = {} if folders is None else {"path": list(folders)}
+    places = list(sys.path if folders is None else folders)
     here: dict[str, Distribution] = {}
-    for found in importlib.metadata.distributions(**places):
+    for found in importlib.metadata.distributions(path=places):
         # The first one of a name is the one that is imported.
         here.setdefault(_plain(found.metadata["Name"]), found)
     sizes: dict[str, int] = {}
