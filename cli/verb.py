@@ -25,9 +25,8 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.help = unwrapped(self.help)
         # In the list of verbs, where a line has some sixty characters.
-        self.short_help = re.split("[:;,(]", self.help.partition("\n")[0])[0].strip(
-            " ."
-        )
+        sentence = self.help.partition("\n")[0]
+        self.short_help = re.split("[:;,(]", sentence)[0].strip(" .")
         self.needs, self.again = needs, again
 
     def invoke(self, ctx: click.Context) -> Any:
