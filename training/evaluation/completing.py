@@ -1,0 +1,67 @@
+"""Evaluates the clients that are left, on this machine or on a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from fedp.training.evaluation import workers
+from fedp.training.evaluation.clients import ClientJob
+from fedp.training.evaluation.results import ClientResult
+from fedp.training.evaluation.unfinished import Unfinished
+from fedp.training.evaluation.workers import OnResult
+
+# Evaluates clients: yields a client's number and its result, in any order.
+Arriving = Callable[
+    [ClientJob, Sequence[str]], Generator[tuple[int, ClientResult], None, None]
+]
+
+
+@contextlib.contextmanager
+def open_workers(
+    processes: int, ray: bool, ray_address: str | None, log: pathlib.Path
+) -> Iterator[Arriving]:
+    """Makes ready whatever evaluates clients; it ends with the context.
+
+    Args:
+        processes: of this machine.
+        ray: a Ray cluster takes their place.
+        ray_address: HOST:PORT of its head; None starts one for this process alone.
+        log: file that gets what the workers of a cluster started here have printed.
+
+    Raises:
+        FedpError: the cluster cannot be used.
+    """
+    if not ray:
+        yield lambda job, clients: workers.arriving(processes, job, clients)
+        return
+    from fedp.training.engines.ray_cluster import connected
+
+    with connected(ray_address, log):
+        from fedp.training.evaluation import ray_workers
+
+        yield ray_workers.arriving
+
+
+def complete(
+    unfinished: Unfinished,
+    clients: Sequence[str],
+    job: ClientJob,
+    arriving: Arriving,
+    on_result: OnResult[ClientResult] | None,
+) -> int:
+    """Evaluates those that are not done yet; each result is on disk when it is told of.
+
+    Returns:
+        How many it evaluated.
+    """
+    left = [client for client in clients if client not in unfinished]
+    done = len(clients) - len(left)
+    with contextlib.closing(arriving(job, left)) as results:
+        for _, result in results:
+            unfinished.add(result)
+            done += 1
+            if on_result:
+                on_result(done, len(clients), result)
+    return len(left)
