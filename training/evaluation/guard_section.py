@@ -70,7 +70,7 @@ def calibration(summary: Summary) -> str:
     if initial.error is None or deployed.error is None:
         return ""
     figure = page.figure(
-        plot(curves.reliability(initial, deployed), "calibration"),
+        plot(curves.reliability(initial, deployed), "reliability"),
         "Reliability diagram",
         "Under the dotted diagonal a model is surer than it is right.",
         _bins_table(initial, deployed),
