@@ -1,4 +1,4 @@
-// A headless Chromium of this package's own, unpacked into a folder that goes with it.
+// A headless Chromium from npm, unpacked into a folder that goes with it.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { join } from "node:path";
  * @returns {Promise<T>}
  */
 export async function withBrowser(work) {
-  const folder = await mkdtemp(join(tmpdir(), "fedp-web-"));
+  const folder = await mkdtemp(join(tmpdir(), "fedp-browser-"));
   process.env.TMPDIR = folder; // where the package unpacks Chromium
   try {
     const { default: chromium } = await import("@sparticuz/chromium");
@@ -22,7 +22,7 @@ export async function withBrowser(work) {
       executablePath: await chromium.executablePath(),
       userDataDir: join(folder, "profile"),
       headless: "shell",
-      // The loopback page is the only one: Chromium's sandbox needs rights it may lack.
+      // The pages are our own: the sandbox needs rights that a container may lack.
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
     });
     try {
