@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
+from collections.abc import Callable, Mapping
 
 # Package to import and its name on the registry.
 _INTERPRETERS = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
@@ -27,7 +28,6 @@ _TRAINING = {
     "rich": "rich",
     **_GENERATED,
 }
-_DEVICE_COMMAND = "pip install ai-edge-litert"
 _TRAIN_COMMAND = (
     "python3.11 -m pip install '.[train]' && "
     "python3.11 -m pip install --no-deps tensorflow-federated==0.87.0"
@@ -66,29 +66,44 @@ def installed() -> dict[str, str | None]:
     return {name: _version(module, name) for module, name in sorted(packages.items())}
 
 
-def checks() -> list[Check]:
-    """One check a verb, in the order of use."""
-    any_interpreter = any(_found(module) for module in _INTERPRETERS)
-    interpreter = () if any_interpreter else ("a TFLite interpreter",)
-    python = () if sys.version_info[:2] == (3, 11) else ("Python 3.11",)
-    training = python + _lacking(_TRAINING)
-    exporting = python + _lacking({**_SERVER, **_COSTS})
-    evaluating = _lacking(_EVALUATION) + interpreter
-    tuning = exporting + _lacking(_EVALUATION)
-    rows = [
-        ("train", training, _TRAIN_COMMAND),
-        ("tune", tuning, _TRAIN_COMMAND),
-        ("export", exporting, _TRAIN_COMMAND),
-        ("keygen", _lacking(_SIGNATURES), "pip install 'cryptography>=42'"),
-        ("evaluate", evaluating, "pip install plotly matplotlib ai-edge-litert"),
-        *(
-            (verb, interpreter, _DEVICE_COMMAND)
-            for verb in ("personalize", "predict", "bake", "status", "verify")
-        ),
-        ("reset", (), ""),
-        ("inspect", (), ""),
+def checks(verbs: Mapping[str, str]) -> list[Check]:
+    """One check a verb, in the order of `verbs`.
+
+    Args:
+        verbs: name -> what it needs, a key of NEEDS.
+    """
+    found = {need: examine() for need, (examine, _) in NEEDS.items()}
+    return [
+        Check(verb, found[need], NEEDS[need][1] if found[need] else "")
+        for verb, need in verbs.items()
     ]
-    return [Check(verb, lack, mend if lack else "") for verb, lack, mend in rows]
+
+
+def _interpreter() -> tuple[str, ...]:
+    return () if any(map(_found, _INTERPRETERS)) else ("a TFLite interpreter",)
+
+
+def _python() -> tuple[str, ...]:
+    return () if sys.version_info[:2] == (3, 11) else ("Python 3.11",)
+
+
+def _to_export() -> tuple[str, ...]:
+    return _python() + _lacking({**_SERVER, **_COSTS})
+
+
+# What a verb can need -> (what of it is missing here, the command that installs it).
+NEEDS: dict[str, tuple[Callable[[], tuple[str, ...]], str]] = {
+    "nothing": (lambda: (), ""),
+    "interpreter": (_interpreter, "pip install ai-edge-litert"),
+    "signing": (lambda: _lacking(_SIGNATURES), "pip install 'cryptography>=42'"),
+    "evaluating": (
+        lambda: _lacking(_EVALUATION) + _interpreter(),
+        "pip install plotly matplotlib ai-edge-litert",
+    ),
+    "exporting": (_to_export, _TRAIN_COMMAND),
+    "tuning": (lambda: _to_export() + _lacking(_EVALUATION), _TRAIN_COMMAND),
+    "training": (lambda: _python() + _lacking(_TRAINING), _TRAIN_COMMAND),
+}
 
 
 def machine() -> str:

@@ -3,7 +3,7 @@
 import pathlib
 
 ROOT = pathlib.Path(__file__).parents[2]
-PARTS = ("__init__.py", "cli.py", "device_runtime", "export", "training")
+PARTS = ("__init__.py", "cli", "device_runtime", "export", "training")
 
 
 def link_package(folder: pathlib.Path) -> None:

@@ -6,28 +6,15 @@ import json
 import pathlib
 import shutil
 import stat
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from fedp.cli import cli
 from fedp.device_runtime.certificate import certificate_path
+from tests.cli.calling import fedp, refuses
 
 pytest.importorskip("cryptography")
-
-
-def fedp(*arguments: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fedp.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **kwargs)
-
-
-def refuses(*arguments: object, code: int = 1, **kwargs: object) -> str:
-    done = fedp(*arguments, **kwargs)
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("fedp: error: ") and done.stderr.count("\n") == 1
-    return done.stderr
 
 
 @pytest.fixture
@@ -96,8 +83,8 @@ def test_every_verb_that_opens_an_artifact_takes_a_public_key(
     }
     takers = {
         name
-        for name, command in cli.commands.items()
-        if any(parameter.name == "artifact" for parameter in command.params)
+        for name in cli.list_commands()
+        if any(each.name == "artifact" for each in cli.get_command(None, name).params)
     }
     assert set(verbs) == takers
     for verb, options in verbs.items():

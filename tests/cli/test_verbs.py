@@ -12,23 +12,9 @@ import pytest
 
 from fedp.cli import cli
 from fedp.device_runtime import artifact_file, contract, read_artifact
+from tests.cli.calling import fedp, refuses
 
-VERBS = sorted(cli.commands)
-
-
-def fedp(*arguments: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fedp.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **kwargs)
-
-
-def refuses(*arguments: object, code: int, **kwargs: object) -> str:
-    """Asserts one line on stderr, nothing on stdout, and the exit code."""
-    done = fedp(*arguments, **kwargs)
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.startswith("fedp: error: ") and done.stderr.count("\n") == 1, (
-        done.stderr
-    )
-    return done.stderr
+VERBS = cli.list_commands()
 
 
 def sealed(content: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from .test_cli import fedp, refuses
+from tests.cli.calling import fedp, refuses
 
 tf = pytest.importorskip("tensorflow", reason="exporting needs TensorFlow")
 

@@ -1,0 +1,5 @@
+"""`python -m fedp.cli`."""
+
+from fedp.cli.running import main
+
+main()

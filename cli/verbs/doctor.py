@@ -1,0 +1,48 @@
+"""`fedp doctor`."""
+
+from __future__ import annotations
+
+import click
+
+import fedp
+from fedp.cli.printing import print_json, print_table
+from fedp.cli.verb import verb
+
+
+@verb(needs="nothing")
+def doctor(as_json: bool, seed: int) -> None:
+    r"""Say what is installed, what each verb lacks, and the command that mends it.
+
+    \b
+    Example: fedp doctor
+    """
+    from fedp.cli.group import cli
+    from fedp.device_runtime import doctor as examination
+
+    checks = examination.checks(
+        {str(v.name): v.needs for v in cli.verbs() if v.name != "doctor"}
+    )
+    packages = examination.installed()
+    if as_json:
+        print_json(
+            {
+                "machine": examination.machine(),
+                "fedp": fedp.__version__,
+                "packages": packages,
+                "verbs": {
+                    c.verb: {"ready": c.ready, "missing": c.missing, "mend": c.mend}
+                    for c in checks
+                },
+            }
+        )
+        return
+    click.echo(f"fedp {fedp.__version__}, {examination.machine()}\n")
+    print_table((name, found or "-") for name, found in packages.items())
+    click.echo()
+    print_table(
+        (c.verb, "ready" if c.ready else "lacks " + ", ".join(c.missing))
+        for c in checks
+    )
+    for mend in dict.fromkeys(c.mend for c in checks if c.mend):
+        verbs = ", ".join(c.verb for c in checks if c.mend == mend)
+        click.echo(f"\nfor {verbs}:\n  {mend}")
