@@ -40,24 +40,27 @@ async function look(browser) {
   const found = { tabs: await tabs(page) };
   found.hover = await hover(page);
   found.legend = await legend(page);
-  found.opened = await open(page);
   for (const scheme of ["light", "dark"]) {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     found[scheme] = await page.evaluate(colours, given.plot);
-    found[`${scheme}_violations`] = await audit(page);
     await picture(page, `wide-${scheme}`);
   }
   await page.setViewport(NARROW);
   await page.waitForFunction(
-    (id, width) => document.getElementById(id).clientWidth < width,
+    (width) =>
+      Array.from(document.querySelectorAll(".main-svg")).every(
+        (plot) => plot.getBoundingClientRect().width < width,
+      ),
     {},
-    given.plot,
     NARROW.width,
   );
-  found.narrow = await page.evaluate(() => document.documentElement.scrollWidth);
-  await picture(page, "narrow-dark");
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
-  await picture(page, "narrow-light");
+  await picture(page, "narrow");
+  found.opened = await open(page);
+  found.too_wide = await page.evaluate(tooWide);
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    found[`${scheme}_violations`] = await audit(page);
+  }
   return { ...found, asked, wrong };
 }
 
@@ -147,6 +150,15 @@ function colours(id) {
     tick: style(`#${id} .xtick text`).fill,
     legend: style(`#${id} .legendtext`).fill,
   };
+}
+
+/** In the page: what makes it scroll sideways. */
+function tooWide() {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return Array.from(document.querySelectorAll("body *"))
+    .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > width)
+    .map((each) => each.outerHTML.slice(0, 120));
 }
 
 /** What axe-core finds wrong, a line each. */

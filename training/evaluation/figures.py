@@ -55,6 +55,11 @@ def plot(figure: Figure, name: str) -> str:
             full_html=False,
             include_plotlyjs=False,
             div_id=name,
-            config={"responsive": True, "displaylogo": False, "displayModeBar": False},
+            config={
+                "responsive": True,
+                "displaylogo": False,
+                "displayModeBar": False,
+                "showTips": False,  # They float outside of everything, in grey.
+            },
         )
     )

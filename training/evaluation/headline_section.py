@@ -82,7 +82,7 @@ def numbers(summary: Summary) -> str:
     )
     shares = page.table(
         "Clients",
-        ("", "clients", "share", "95 % interval (Wilson)"),
+        ("what holds", "clients", "share", "95 % interval (Wilson)"),
         [
             ("hurt before the guard", *share_cells(summary.hurt_before_guard)),
             ("hurt after the guard", *share_cells(summary.hurt_after_guard)),
