@@ -38,6 +38,14 @@ from fedp.cli.verb import verb
     "--seen-clients.",
 )
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where clients are evaluated: processes of this machine, or Ray tasks.",
+)
+@click.option("--ray-address", help="Of a Ray cluster's head. Default: start one.")
 @max_examples_option
 @interpreter_option
 @public_key_option
@@ -51,6 +59,8 @@ def evaluate(
     **options: Any,
 ) -> None:
     r"""Measure what personalization does to each client, on the exported file.
+
+    The same command goes on where it was stopped.
 
     \b
     Example:

@@ -16,6 +16,10 @@ from fedp.training.evaluation.worst import Mistake
 # More dots than this make a page slow and a plot black.
 MOST_DOTS = 2000
 MOST_ROWS = 1000
+_EXPLANATION = (
+    "<p>Some of their test examples that go wrong: the label, then the answers of the "
+    "initial → the personalized → the deployed model.</p>"
+)
 _HEADER = (
     "client",
     "device / test",
@@ -73,9 +77,7 @@ def worst(
         page.article(
             result.client,
             f"Initial {percent(result.initial)}, personalized "
-            f"{percent(result.personalized)}, deployed {percent(result.deployed)}. "
-            "Test examples; the arrow leads from the initial model's answer over the "
-            "personalized one's to the deployed one's.",
+            f"{percent(result.personalized)}, deployed {percent(result.deployed)}.",
             page.gallery(_pictures(mistakes[result.client])),
         )
         for result in chosen
@@ -86,6 +88,7 @@ def worst(
         "First those that the deployed model hurts most, then those that the "
         "personalized model alone would hurt most.",
         table,
+        _EXPLANATION if articles else "",
         *articles,
     )
 

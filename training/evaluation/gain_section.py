@@ -48,8 +48,8 @@ def spread(summary: Summary, clients: Columns) -> str:
             "Deciles of the gain",
             "The gain that a share of the clients does not exceed: where a line is "
             "below zero, so many clients lose.",
-            _decile_table(summary),
         ),
+        _decile_table(summary),
     ]
     return page.section(
         "Where the gain comes from",

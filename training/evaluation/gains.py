@@ -123,6 +123,8 @@ def gain_by_group(groups: Sequence[Group], labels: Sequence[str], title: str) ->
             marker_color=colour,
             hovertemplate="%{x}: %{y:+.1f} points<extra>" + name + "</extra>",
         )
-    figure.update_xaxes(title=title, type="category")
+    figure.update_xaxes(
+        title=title, type="category", tickangle=-45 if len(groups) > 5 else 0
+    )
     figure.update_yaxes(title="mean gain in points")
     return styled(figure, height=420)

@@ -42,8 +42,8 @@ def _decisions(clients: Columns) -> str:
     kept, reverted = clients.of(clients.kept), clients.of(~clients.kept)
     rows = []
     for name, gains in (
-        ("kept: the deployed model", kept.deployed_gain),
-        ("reverted: the personalized model would", reverted.personalized_gain),
+        ("kept: the deployed model is", kept.deployed_gain),
+        ("reverted: the personalized one would be", reverted.personalized_gain),
     ):
         better, worse = lost(-gains), lost(gains)
         rows.append(
@@ -73,14 +73,13 @@ def calibration(summary: Summary) -> str:
         plot(curves.reliability(initial, deployed), "reliability"),
         "Reliability diagram",
         "Under the dotted diagonal a model is surer than it is right.",
-        _bins_table(initial, deployed),
     )
     return page.section(
         "Calibration",
         f"Expected calibration error: initial {percent(initial.error)}, deployed "
         f"{percent(deployed.error)}. The answers of all clients together, in ten bins "
         "of their confidence.",
-        f'<div class="pair">{figure}</div>',
+        f'<div class="pair">{figure}{_bins_table(initial, deployed)}</div>',
     )
 
 

@@ -21,27 +21,27 @@ def cards(summary: Summary) -> str:
         page.card(
             "Initial",
             percent(summary.initial.value),
-            f"95 %: {interval(summary.initial)}",
+            f"95 % interval {interval(summary.initial)}",
         ),
         page.card(
             "Personalized, no guard",
             percent(summary.personalized.value),
             f"{points(summary.personalized_gain.value)} points; "
-            f"95 %: {gain_interval(summary.personalized_gain)}",
+            f"95 % interval {gain_interval(summary.personalized_gain)}",
             "before",
         ),
         page.card(
             "Deployed, after the guard",
             percent(summary.deployed.value),
             f"{points(summary.deployed_gain.value)} points; "
-            f"95 %: {gain_interval(summary.deployed_gain)}",
+            f"95 % interval {gain_interval(summary.deployed_gain)}",
             "after",
         ),
         page.card(
             "Clients hurt: before → after the guard",
             f"{summary.hurt_before_guard.count} → {summary.hurt_after_guard.count}",
             f"{percent(summary.hurt_before_guard.share)} "
-            f"(95 %: {share_interval(summary.hurt_before_guard)}) → "
+            f"({share_interval(summary.hurt_before_guard)}) → "
             f"{percent(summary.hurt_after_guard.share)} "
             f"({share_interval(summary.hurt_after_guard)}); {kept}",
             "hurt",

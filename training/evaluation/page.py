@@ -59,6 +59,11 @@ def card(name: str, value: str, note: str, tone: str = "") -> str:
     )
 
 
+def paragraph(text: str) -> str:
+    """A remark."""
+    return f"<p>{html.escape(text)}</p>"
+
+
 def section(heading: str, lead: str, *parts: str) -> str:
     """A headed part of the page; `parts` are HTML already."""
     name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
@@ -71,14 +76,14 @@ def section(heading: str, lead: str, *parts: str) -> str:
 def figure(plot: str, heading: str, caption: str, data: str = "") -> str:
     """A plot with its heading, its caption and a table of its data; both HTML already.
 
-    To a screen reader the plot is an image: what it shows is said by the table.
+    To a screen reader the plot is an image: what it shows is said by the table, here
+    or beside it.
     """
-    behind = "; its numbers are in the table that follows" if data else ""
-    label = html.escape(f"Plot: {heading}. {caption.rstrip('.')}{behind}.")
+    label = html.escape(f"Plot: {heading}. {caption} Its numbers are in a table.")
     return (
         f'<figure><h3>{html.escape(heading)}</h3><div role="img" aria-label="{label}">'
         f"{plot}</div><figcaption>{html.escape(caption)}</figcaption>"
-        + (data and f"<details><summary>The numbers</summary>{data}</details>")
+        + (data and folded("The numbers", data))
         + "</figure>"
     )
 
@@ -113,12 +118,14 @@ def table(
 
 
 def details(summary: str, *parts: str) -> str:
-    """A part that opens on a click; `parts` are HTML already."""
-    return (
-        f"<section><details><summary>{html.escape(summary)}</summary>"
-        + "".join(parts)
-        + "</details></section>"
-    )
+    """A section that opens on a click; `parts` are HTML already."""
+    return f"<section>{folded(summary, *parts)}</section>"
+
+
+def folded(summary: str, *parts: str) -> str:
+    """What opens on a click; `parts` are HTML already."""
+    inner = "".join(parts)
+    return f"<details><summary>{html.escape(summary)}</summary>{inner}</details>"
 
 
 def article(heading: str, text: str, *parts: str) -> str:

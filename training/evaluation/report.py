@@ -100,8 +100,15 @@ def _measured_on(seen: int | None, clients: int) -> str:
 
 
 def _how_measured(facts: Mapping[str, object]) -> str:
+    plain = {n: value for n, value in facts.items() if not isinstance(value, Mapping)}
+    nested = {n: value for n, value in facts.items() if isinstance(value, Mapping)}
+    header = ("what", "value")
+    parts = [page.table("Configuration", header, flat_facts(plain))]
+    if nested:
+        table = page.table("What the artifact says", header, flat_facts(nested))
+        parts.append(page.folded("Policy, client split, provenance, parity", table))
     return page.section(
         "How it was measured",
         "The run's configuration and where the artifact comes from.",
-        page.table("Configuration", ("what", "value"), flat_facts(facts)),
+        *parts,
     )

@@ -22,7 +22,7 @@ p { margin: .3rem 0 .8rem; max-width: 75ch; } .soft, figcaption { color: var(--s
 section { background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; padding: 1.25rem; margin-top: 1.25rem; }
 .cards { display: grid; gap: 1rem; margin-top: 1.25rem;
-  grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 215px), 1fr)); }
 .cards section { margin: 0; padding: 1rem 1.25rem; }
 .card-name { color: var(--soft); font-size: .95rem; font-weight: 400; }
 .card-value { font-size: 2.1rem; font-weight: 650; line-height: 1.25; margin: 0;
@@ -47,7 +47,8 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: .6rem; }
 summary { cursor: pointer; font-weight: 600; }
 details[open] summary { margin-bottom: .8rem; }
-figure details { margin-top: .4rem; } figure summary { font-weight: 400; }
+.scroll + details { margin-top: 1rem; } figure details { margin-top: .4rem; }
+tbody th { min-width: 7.5rem; } figure summary { font-weight: 400; }
 a { color: var(--after); } nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem;
   list-style: none; margin: .6rem 0 0; padding: 0; font-size: .95rem; }
 .skip { position: absolute; left: -99rem; padding: .5rem 1rem;
