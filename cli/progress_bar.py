@@ -1,4 +1,4 @@
-"""How far long work is, and the time left: a bar on a terminal, else a line a minute."""
+"""How far long work is, and the time left: a bar, or a line a minute in a log."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def scatter(runs: Sequence[Evaluated], model: str) -> Figure:
             x=[r.initial for r in shown],
             y=[getattr(r, model) for r in shown],
             mode="markers",
-            name=run.name,
+            name=html.escape(run.name),
             text=[_hover(run.name, r) for r in shown],
             hovertemplate="%{text}<extra></extra>",
             marker={
@@ -87,7 +87,7 @@ def curves(runs: Sequence[Evaluated]) -> Figure:
                 "thickness": 1,
             },
             mode="lines+markers",
-            name=run.name,
+            name=html.escape(run.name),
             line={
                 "color": _COLOURS[number % len(_COLOURS)],
                 "dash": _DASHES[number % len(_DASHES)],
@@ -118,7 +118,7 @@ def hurt(runs: Sequence[Evaluated]) -> Figure:
                 "arrayminus": [each.share - each.low for each in shares],
                 "color": UNCHANGED,
             },
-            name=run.name,
+            name=html.escape(run.name),
             marker_color=_COLOURS[number % len(_COLOURS)],
             hovertemplate="%{y:.1%} hurt %{x}<extra>"
             + html.escape(run.name)
@@ -143,7 +143,7 @@ def gain_by_band(runs: Sequence[Evaluated]) -> Figure:
                 "array": [100 * ((g.high or g.value) - g.value) for g in gains],
                 "color": UNCHANGED,
             },
-            name=run.name,
+            name=html.escape(run.name),
             marker_color=_COLOURS[number % len(_COLOURS)],
             hovertemplate="%{x} examples: %{y:+.1f} points<extra>"
             + html.escape(run.name)

@@ -64,10 +64,10 @@ def report(
 def _opening(runs: Sequence[Evaluated]) -> str:
     best = max(runs, key=lambda run: run.summary.deployed.value)
     text = (
-        f"{len(runs)} evaluations. The best mean accuracy after the guard has "
-        f"{best.name}, {percent(best.summary.deployed.value)}. Their own means are over "
-        "their own clients; the paired differences are over common clients alone, and "
-        "tell runs apart that the means cannot."
+        f"{len(runs)} evaluations. The best mean accuracy after the guard is "
+        f"{percent(best.summary.deployed.value)}, of {best.name}. The paired "
+        "differences are over common clients alone: they tell runs apart that the "
+        "means over each run's own clients cannot."
     )
     return page.header(TITLE, text)
 
@@ -196,8 +196,8 @@ def _plots(runs: Sequence[Evaluated]) -> str:
             figures.plot(comparison_figures.gain_by_band(runs), "bands"),
             "Gain by data size, after the guard",
             "Mean over the clients of a band, with its 95 % interval.",
-            _band_table(runs),
         ),
+        _band_table(runs),
     ]
     return page.section(
         "Plots",
@@ -244,7 +244,11 @@ def _band_table(runs: Sequence[Evaluated]) -> str:
 
 
 def _configurations(runs: Sequence[Evaluated]) -> str:
-    facts = [dict(flat_facts(run.facts)) for run in runs]
+    # How exactly a file computes would fill pages and is in each run's own report.
+    facts = [
+        dict(flat_facts({n: v for n, v in run.facts.items() if n != "parity"}))
+        for run in runs
+    ]
     names = list(dict.fromkeys(name for each in facts for name in each))
     rows = [(name, *(each.get(name, "") for each in facts)) for name in names]
     header = ("what", *(run.name for run in runs))
