@@ -40,7 +40,13 @@ def styled(figure: Figure, height: int) -> Figure:
         font={"family": "system-ui, sans-serif", "size": 13},
         margin={"l": 64, "r": 16, "t": 48, "b": 72},
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        hoverlabel={"align": "left"},
+        # Of one colour: on those of the dots no text could be read everywhere.
+        hoverlabel={
+            "align": "left",
+            "bgcolor": "#24292f",
+            "bordercolor": "#868e96",
+            "font": {"color": "#ffffff"},
+        },
         bargap=0.25,
     )
     figure.update_xaxes(automargin=True, title_standoff=10)

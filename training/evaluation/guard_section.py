@@ -89,11 +89,11 @@ def _bins_table(initial: Calibration, deployed: Calibration) -> str:
         return str(found.counts[b]), "" if accuracy is None else percent(accuracy)
 
     return page.table(
-        "Answers by confidence, and the share of them that is right",
-        ("confidence", "initial: answers", "right", "deployed: answers", "right"),
+        "Answers by confidence: how many, and the share of them that is right",
+        ("confidence", "initial", "right", "deployed", "right"),
         [
             (
-                f"{100 * b // BINS} % to {100 * (b + 1) // BINS} %",
+                f"{100 * b // BINS} to {100 * (b + 1) // BINS} %",
                 *cells(initial, b),
                 *cells(deployed, b),
             )

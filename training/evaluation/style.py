@@ -48,7 +48,8 @@ td.number + td:not(.number), th.number + th:not(.number) { padding-left: .6rem; 
 summary { cursor: pointer; font-weight: 600; }
 details[open] summary { margin-bottom: .8rem; }
 .scroll + details { margin-top: 1rem; } figure details { margin-top: .4rem; }
-tbody th { min-width: 7.5rem; } figure summary { font-weight: 400; }
+tbody th { min-width: 7.5rem; }
+td:last-child:not(.number) { min-width: 13rem; } figure summary { font-weight: 400; }
 a { color: var(--after); } nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem;
   list-style: none; margin: .6rem 0 0; padding: 0; font-size: .95rem; }
 .skip { position: absolute; left: -99rem; padding: .5rem 1rem;

@@ -122,9 +122,7 @@ def test_a_table_tells_of_the_curve_the_bands_and_the_calibration(page):
     cells = page.cells()
     assert "0 to 9" in cells and "10 to 29" in cells
     # Answers of ann's two bins: 30 at 0.75 with 15 right, 11 at 0.95 with 11 right.
-    assert {"70 % to 80 %", "30", "50.0%", "90 % to 100 %", "11", "100.0%"} <= set(
-        cells
-    )
+    assert {"70 to 80 %", "30", "50.0%", "90 to 100 %", "11", "100.0%"} <= set(cells)
 
 
 def test_the_worst_clients_examples_are_shown_in_words_too(source):
