@@ -6,11 +6,14 @@ import contextlib
 import pathlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 
+from fedp.device_runtime.errors import FedpError
 from fedp.training.evaluation import workers
 from fedp.training.evaluation.clients import ClientJob
 from fedp.training.evaluation.results import ClientResult
 from fedp.training.evaluation.unfinished import Unfinished
 from fedp.training.evaluation.workers import OnResult
+
+ENGINES = ("local", "ray")
 
 # Evaluates clients: yields a client's number and its result, in any order.
 Arriving = Callable[
@@ -20,20 +23,25 @@ Arriving = Callable[
 
 @contextlib.contextmanager
 def open_workers(
-    processes: int, ray: bool, ray_address: str | None, log: pathlib.Path
+    engine: str, processes: int, ray_address: str | None, log: pathlib.Path
 ) -> Iterator[Arriving]:
     """Makes ready whatever evaluates clients; it ends with the context.
 
     Args:
-        processes: of this machine.
-        ray: a Ray cluster takes their place.
-        ray_address: HOST:PORT of its head; None starts one for this process alone.
+        engine: one of ENGINES.
+        processes: of this machine, for the engine "local".
+        ray_address: HOST:PORT of a cluster's head, for the engine "ray"; None starts
+            one for this process alone.
         log: file that gets what the workers of a cluster started here have printed.
 
     Raises:
-        FedpError: the cluster cannot be used.
+        FedpError: no such engine, or the cluster cannot be used.
     """
-    if not ray:
+    if engine not in ENGINES:
+        raise FedpError(
+            f"evaluation engine {engine!r} is none; allowed are {', '.join(ENGINES)}"
+        )
+    if engine == "local":
         yield lambda job, clients: workers.arriving(processes, job, clients)
         return
     from fedp.training.engines.ray_cluster import connected

@@ -118,7 +118,7 @@ def evaluate(
     )
     with open_unfinished(report_dir, _rest_on(job)) as unfinished:
         log = report_dir / "ray.log"
-        with open_workers(processes, engine == "ray", ray_address, log) as arriving:
+        with open_workers(engine, processes, ray_address, log) as arriving:
             new = complete(unfinished, chosen, job, arriving, on_result)
         results = StoredResults(unfinished, chosen)
         tally = Tally(results)
@@ -140,7 +140,7 @@ def evaluate(
             "signature checked": public_key is not None,
             "seed": seed,
             "engine": engine,
-            "processes": processes,
+            "processes": processes if engine == "local" else "the cluster's",
             "seconds": round(time.monotonic() - started, 1),
             "clients done by an earlier call": len(chosen) - new,
             "fedp": fedp.__version__,
