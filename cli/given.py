@@ -17,7 +17,7 @@ def refuse_other_options(context: click.Context, flag: str, *allowed: str) -> No
     """Refuses whatever a user gave beside `flag` and the allowed options."""
     given = given_on_the_line(context)
     for parameter in context.command.params:
-        if parameter.name in given and parameter.name not in allowed:
+        if parameter.name in given and parameter.name not in (*allowed, "debug"):
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot go with {flag}, which takes a run as it "
                 "was: leave it out"

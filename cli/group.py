@@ -10,6 +10,7 @@ import click
 
 import fedp
 from fedp.cli import verbs
+from fedp.cli.call import debug_option
 from fedp.cli.verb import Verb, unwrapped
 
 
@@ -44,9 +45,11 @@ class VerbGroup(click.Group):
         Raises:
             click.UsageError: there is none; the message names the likeliest.
         """
-        if args and self.get_command(ctx, args[0]) is None and args[0][:1].isalnum():
+        # A shell completes what is not right yet.
+        known = ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None
+        if not known and args[0][:1].isalnum():
             names = self.list_commands(ctx)
-            close = difflib.get_close_matches(args[0], names, n=1)
+            close = difflib.get_close_matches(args[0].lower(), names, n=1)
             meant = (
                 f"did you mean {close[0]!r}?"
                 if close
@@ -58,6 +61,7 @@ class VerbGroup(click.Group):
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(fedp.__version__, prog_name="fedp")
+@debug_option
 def cli() -> None:
     r"""On-device personalization: train federated, export, adapt on devices.
 

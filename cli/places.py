@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 from fedp.cli.printing import say
-from fedp.device_runtime.errors import FedpError
+from fedp.device_runtime.errors import DataError, FedpError
 
 
 @contextlib.contextmanager
@@ -19,6 +19,15 @@ def writing(out: pathlib.Path) -> Iterator[None]:
         raise FedpError(
             f"{out} cannot be written ({error.strerror}): choose another --out"
         ) from error
+
+
+@contextlib.contextmanager
+def naming(data: pathlib.Path) -> Iterator[None]:
+    """Says which file holds the examples that do not fit."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from error
 
 
 def existing(state: pathlib.Path) -> pathlib.Path | None:

@@ -1,12 +1,15 @@
-"""What every verb has: --json, --seed, and a word for what it takes to run."""
+"""What every verb has: --json, --seed, --debug, and a word for what it takes to run."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from fedp.cli.call import AGAIN, debug_option, this_call
 
 
 class Verb(click.Command):
@@ -14,20 +17,31 @@ class Verb(click.Command):
 
     Attributes:
         needs: which packages it takes, a key of `device_runtime.doctor.NEEDS`.
+        again: what to do when Ctrl-C has stopped it.
     """
 
-    def __init__(self, *args: Any, needs: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, needs: str, again: str = AGAIN, **kwargs: Any):
         """Takes what `click.Command` does, and the attributes."""
         super().__init__(*args, **kwargs)
         self.help = unwrapped(self.help)
-        self.needs = needs
+        # In the list of verbs, where a line has some sixty characters.
+        self.short_help = re.split("[:;,(]", self.help.partition("\n")[0])[0].strip(
+            " ."
+        )
+        self.needs, self.again = needs, again
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs it."""
+        this_call().again = self.again
+        return super().invoke(ctx)
 
 
-def verb(*, needs: str) -> Callable[[Callable[..., Any]], Verb]:
-    """Makes a function a verb of its name.
+def verb(*, needs: str, again: str = AGAIN) -> Callable[[Callable[..., Any]], Verb]:
+    """Makes a function a verb of its name, which is also its file's.
 
     Args:
         needs: see `Verb`.
+        again: see `Verb`.
     """
     seed = click.option(
         "--seed",
@@ -41,7 +55,8 @@ def verb(*, needs: str) -> Callable[[Callable[..., Any]], Verb]:
     )
 
     def make(function: Callable[..., Any]) -> Verb:
-        return click.command(cls=Verb, needs=needs)(as_json(seed(function)))
+        command = click.command(cls=Verb, needs=needs, again=again)
+        return command(as_json(seed(debug_option(function))))
 
     return make
 

@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     # A pipe that only ends when every process that holds it has ended.
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, cwd=folder, **pipes) as process:
+        assert process.stdout.readline() == "log: stopped/log.txt\n"
         assert process.stdout.readline().startswith("round 1/2002 ")
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
@@ -51,11 +52,23 @@ def test_stopped_run_goes_on(folder):
     assert run["status"] == "interrupted" and run["rounds"] >= 1
 
 
+def test_log_of_a_run(folder):
+    log = (folder / "stopped" / "log.txt").read_text().splitlines()
+    assert log[0].endswith(f": fedp {TRAIN} --rounds 2000 --out stopped")
+    assert "round 1/2002 fedavg: loss" in log[1]
+    assert "ended: stopped by SIGINT after round" in log[-1]
+    log = (folder / "run" / "log.txt").read_text().splitlines()
+    assert " done in " in log[-1] and " s left" in log[-2]
+
+
 def test_export_evaluate(folder):
     done = fedp("export run --out model.tflite --json", folder)
     assert done.returncode == 0, done.stderr
     export = json.loads(done.stdout)
     assert set(export["parity"]) == {"ai_edge_litert", "tflite_runtime"}
+    assert done.stderr.startswith("log: model.tflite.log\n")
+    log = (folder / "model.tflite.log").read_text().splitlines()
+    assert "comparing 10 steps" in "".join(log) and " done in " in log[-1]
 
     asked = "evaluate model.tflite --data synthetic:12 --report report --json"
     done = fedp(asked, folder)
@@ -68,6 +81,9 @@ def test_export_evaluate(folder):
     assert evaluated == set(split.select(SyntheticData(12).clients(), "test"))
     assert len(evaluated) == 2
     assert summary["clients"] == 2
+    assert done.stderr.startswith("log: report/log.txt\nevaluating 2 clients ")
+    log = (folder / "report" / "log.txt").read_text()
+    assert "2 of 2 done" in log and " done in " in log
 
     done = fedp("export run --stage fedavg --out before.tflite", folder)
     assert "all builtin" in done.stdout
@@ -95,8 +111,10 @@ def test_tune_export_inspect(folder):
     assert done.returncode == 0, done.stderr
     choice = json.loads(done.stdout)
     assert choice["trainable"] == "head" and choice["limit_met"] in (True, False)
-    assert choice["policies"] == 2 * 2 * 3 * 3  # three margins, three fewest
+    assert choice["policies"] == 2 * 2 * 2 * 3 * 2  # margins, cautions, fewest
     assert (folder / choice["report"]).exists()
+    assert done.stderr.startswith("log: tuned/tuning/log.txt\n")
+    assert " done in " in (folder / "tuned" / "tuning" / "log.txt").read_text()
     done = fedp(f"tune tuned {grid}", folder)
     assert "known from before" in done.stderr and "chosen" in done.stdout
 

@@ -28,6 +28,16 @@ class Progress(Protocol):
         """The run has ended, one way or another."""
 
 
+class LineStream(Protocol):
+    """What lines are printed to."""
+
+    def write(self, text: str, /) -> object:
+        """Takes a part of a line."""
+
+    def flush(self) -> None:
+        """The line is whole."""
+
+
 def default_progress(stream: TextIO | None = None) -> Progress:
     """What fits the stream, stderr unless given."""
     stream = sys.stderr if stream is None else stream
@@ -37,7 +47,7 @@ def default_progress(stream: TextIO | None = None) -> Progress:
 class PlainProgress:
     """Lines for a log file: at most one every ten seconds, and every evaluation."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: LineStream) -> None:
         """Writes to the stream."""
         self._stream = stream
         self._rounds = self._done_before = self._done = 0

@@ -7,6 +7,7 @@
     participants.csv  who took part in which round
     secret            decides who takes part in differentially private rounds
     tensorboard/      metrics.csv as curves
+    log.txt           what `fedp train` told, a time before each line
     engine.log        output of the engine's other processes, where it has any
 
 Needs only NumPy, so that an export need not start TensorFlow Federated.
@@ -242,7 +243,10 @@ def load_run(path: str | pathlib.Path) -> Run:
             f"{path} is no run directory (no readable run.json in it): give one that "
             "`fedp train --out` created, or start that again if it never began"
         ) from error
-    return Run(path, RunRecord.from_json(text))
+    try:
+        return Run(path, RunRecord.from_json(text))
+    except RunError as error:
+        raise RunError(f"run {path}: {error}") from error
 
 
 @contextlib.contextmanager

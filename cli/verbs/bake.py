@@ -50,9 +50,9 @@ def bake(
     with Personalizer.open(
         artifact, place, interpreter=interpreter, public_key=public_key
     ) as personalizer:
-        if state is not None:
-            mention_missing(state)
         content, live = personalizer.bake(), personalizer.status().live
     with writing(out):
         write_whole(out, lambda file: file.write(content))
+    if state is not None:
+        mention_missing(state)
     print_result(as_json, {"model": str(out), "bytes": len(content), "live": live})

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fedp.cli.call import GOES_ON
 from fedp.cli.options import (
     PATH,
     artifact_argument,
@@ -18,9 +19,10 @@ from fedp.cli.options import (
 from fedp.cli.printing import print_json, print_table
 from fedp.cli.progress_bar import progress_bar
 from fedp.cli.verb import verb
+from fedp.cli.work_log import work_log
 
 
-@verb(needs="evaluating")
+@verb(needs="evaluating", again=GOES_ON)
 @artifact_argument
 @click.option("--data", required=True, help="synthetic[:CLIENTS] or an .npz.")
 @click.option(
@@ -68,9 +70,19 @@ def evaluate(
     """
     from fedp.training.evaluation.run import evaluate as run_evaluation
 
-    with progress_bar() as advance:
+    with (
+        work_log(report / "log.txt") as log,
+        progress_bar("clients", log) as advance,
+    ):
         summary = run_evaluation(
-            artifact, data, clients, report, seed=seed, on_result=advance, **options
+            artifact,
+            data,
+            clients,
+            report,
+            seed=seed,
+            on_result=advance,
+            say=log.say,
+            **options,
         )
     if as_json:
         print_json({**dataclasses.asdict(summary), "report": str(report)})

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fedp.cli.given import refuse_options
 from fedp.cli.options import PATH
-from fedp.cli.printing import print_json, print_table, say
+from fedp.cli.printing import print_json, print_table
 from fedp.cli.values import Rate
 from fedp.cli.verb import quiet_tensorflow, verb
+from fedp.cli.work_log import work_log
 from fedp.device_runtime.contract import LOSSES
 from fedp.device_runtime.manifest_check import KINDS
 from fedp.training.configuration import OPTIMIZERS
+
+if TYPE_CHECKING:
+    from fedp.export.exporter import Export
 
 # Of `export`, for a model that no run of ours has trained.
 _KERAS_OPTIONS = ("loss", "classes", "batch_size", "client_optimizer")
@@ -106,7 +110,9 @@ def export(
     from fedp.export.from_keras import SUFFIXES, export_keras
     from fedp.export.from_run import export_run
 
-    check_place(out, run, *([] if sign is None else [sign]))
+    log_place = out.with_name(out.name + ".log")
+    for place in (out, log_place):
+        check_place(place, run, *([] if sign is None else [sign]))
     changes = {name: value for name, value in policy.items() if value is not None}
     target = Target(
         batch_size=batch_size,
@@ -115,47 +121,56 @@ def export(
         initial_weights=initial_weights,
         policy=Policy(**changes),
     )
-    if run.suffix in SUFFIXES:
-        refuse_options(context, "a Keras file", "stage", "untuned")
-        done = export_keras(
-            run,
-            classes=classes.split(",") if classes else None,
-            loss=loss,
-            target=target,
-            seed=seed,
-            report=say,
-        )
+    with work_log(log_place) as log:
+        if run.suffix in SUFFIXES:
+            refuse_options(context, "a Keras file", "stage", "untuned")
+            done = export_keras(
+                run,
+                classes=classes.split(",") if classes else None,
+                loss=loss,
+                target=target,
+                seed=seed,
+                report=log.say,
+            )
+        else:
+            refuse_options(context, "a run, which has its own", *_KERAS_OPTIONS)
+            done = export_run(
+                run,
+                stage=stage,
+                target=target,
+                tuned=not untuned,
+                changes=changes,
+                seed=seed,
+                report=log.say,
+            )
+        if key is not None:
+            done = done.signed(key.sign)
+        write_artifact(done.content, out, done.certificate)
+    place = certificate_path(out)
+    if as_json:
+        print_json(_fields(done, out, place))
     else:
-        refuse_options(context, "a run, which has its own", *_KERAS_OPTIONS)
-        done = export_run(
-            run,
-            stage=stage,
-            target=target,
-            tuned=not untuned,
-            changes=changes,
-            seed=seed,
-            report=say,
-        )
-    if key is not None:
-        done = done.signed(key.sign)
-    write_artifact(done.content, out, done.certificate)
-    ops = sum(done.manifest.ops.values())
-    result = {
+        _print_export(done, out, place)
+
+
+def _fields(done: Export, out: pathlib.Path, certificate: pathlib.Path) -> Any:
+    return {
         "artifact": str(out),
         "bytes": len(done.content),
         "weight_bytes": 4 * sum(w.size for w in done.manifest.weights),
         "sha256": done.manifest.sha256,
         "signed": done.manifest.signed,
-        "certificate": str(certificate_path(out)),
+        "certificate": str(certificate),
         "ops": done.manifest.ops,
         "parity": done.manifest.parity,
         "policy": dataclasses.asdict(done.manifest.policy),
     }
-    if as_json:
-        print_json(result)
-        return
+
+
+def _print_export(done: Export, out: pathlib.Path, certificate: pathlib.Path) -> None:
+    ops = sum(done.manifest.ops.values())
     click.echo(f"{out}: {len(done.content):,} bytes, {ops} ops, all builtin")
-    click.echo(f"{certificate_path(out)}: what `fedp verify` compares on a device")
+    click.echo(f"{certificate}: what `fedp verify` compares on a device")
     if "policy" in done.manifest.provenance:
         click.echo(f"policy: {done.manifest.provenance['policy']}")
     for parity in done.parity:

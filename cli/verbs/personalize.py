@@ -7,6 +7,7 @@ import pathlib
 
 import click
 
+from fedp.cli.call import GOES_ON
 from fedp.cli.options import (
     PATH,
     artifact_argument,
@@ -14,11 +15,12 @@ from fedp.cli.options import (
     public_key_option,
     state_option,
 )
+from fedp.cli.places import naming
 from fedp.cli.printing import number_or_dash, print_json, print_table
 from fedp.cli.verb import verb
 
 
-@verb(needs="interpreter")
+@verb(needs="interpreter", again=GOES_ON)
 @artifact_argument
 @click.option("--data", type=PATH, required=True, help="An .npz with x and y.")
 @state_option
@@ -44,16 +46,21 @@ def personalize(
       fedp personalize model.tflite --data me.npz --state state
     """
     from fedp.device_runtime import Budget, Personalizer
-    from fedp.device_runtime.examples import read_arrays
+    from fedp.device_runtime.artifact_file import read_artifact
+    from fedp.device_runtime.examples import examples_for, read_arrays
 
+    # A mistaken file must not leave a state.
+    manifest, _ = read_artifact(artifact, public_key)
+    x, y = read_arrays(data, "x", "y")
+    with naming(data):
+        examples_for(x, y, manifest)
     with Personalizer.open(
         artifact, state, interpreter=interpreter, public_key=public_key
     ) as personalizer:
-        x, y = read_arrays(data, "x", "y")
         outcome = personalizer.personalize(
             x, y, budget=Budget(seconds=seconds, epochs=epochs), seed=seed
         )
-        classes = personalizer.manifest.labels.are_classes
+    classes = manifest.labels.are_classes
     if as_json:
         print_json(dataclasses.asdict(outcome))
         return

@@ -15,7 +15,7 @@ from fedp.cli.options import (
     public_key_option,
     state_option,
 )
-from fedp.cli.places import existing, mention_missing, writing
+from fedp.cli.places import existing, mention_missing, naming, writing
 from fedp.cli.printing import print_json, say
 from fedp.cli.verb import verb
 
@@ -58,10 +58,11 @@ def predict(
     with Personalizer.open(
         artifact, place, interpreter=interpreter, public_key=public_key
     ) as personalizer:
-        mention_missing(state)
         (x,) = read_arrays(input_, "x")
-        answers = personalizer.predict(x)
+        with naming(input_):
+            answers = personalizer.predict(x)
         live, manifest = personalizer.status().live, personalizer.manifest
+    mention_missing(state)
     if not manifest.labels.are_classes:
         _write_arrays(out, numbers=answers)
         if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +12,11 @@ from fedp.cli.options import PATH, max_examples_option
 from fedp.cli.printing import print_result
 from fedp.cli.training_options import configuration, setting, stage_setting
 from fedp.cli.verb import quiet_tensorflow, verb
-from fedp.training.configuration import ENGINES, OPTIMIZERS
+from fedp.cli.work_log import work_log
+from fedp.training.configuration import ENGINES, OPTIMIZERS, TrainingConfig
+
+if TYPE_CHECKING:
+    from fedp.training.run_directory import Run
 
 
 @verb(needs="training")
@@ -88,17 +93,9 @@ def train(context: click.Context, /, as_json: bool, seed: int, **options: Any) -
     config = None
     if resume is None and repeat is None:
         config = configuration(context, seed, options)
-    from fedp.training.loop import train as run_training
+    run, same = _train(config, out, resume, repeat)
     from fedp.training.metrics import read_participants
-    from fedp.training.repeating import repeat as repeat_run
 
-    same: bool | None = None
-    if resume is not None:
-        run = run_training(None, resume, resume=True)
-    elif repeat is not None:
-        run, same = repeat_run(repeat, out)
-    else:
-        run = run_training(config, out)
     result = {
         "run": str(run.path),
         "status": run.record.status,
@@ -111,3 +108,22 @@ def train(context: click.Context, /, as_json: bool, seed: int, **options: Any) -
     if same is not None:
         result["same_model"] = same
     print_result(as_json, result, f"next: fedp export {run.path} --out model.tflite")
+
+
+def _train(
+    config: TrainingConfig | None,
+    out: pathlib.Path,
+    resume: pathlib.Path | None,
+    repeat: pathlib.Path | None,
+) -> tuple[Run, bool | None]:
+    """The run, and whether it is the one that was to be repeated."""
+    from fedp.cli.logged_progress import LoggedProgress
+    from fedp.training.loop import train as run_training
+    from fedp.training.repeating import repeat as repeat_run
+
+    place = out if resume is None else resume
+    with work_log(place / "log.txt") as log:
+        ui = LoggedProgress(log, f"continue with `fedp train --resume {place}`")
+        if repeat is not None:
+            return repeat_run(repeat, place, ui=ui)
+        return run_training(config, place, resume=resume is not None, ui=ui), None

@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
+from fedp.cli.call import GOES_ON
 from fedp.cli.options import PATH, interpreter_option, max_examples_option
-from fedp.cli.printing import print_json, print_table, say
+from fedp.cli.printing import print_json, print_table
 from fedp.cli.progress_bar import progress_bar
 from fedp.cli.values import floats, ints, rates
 from fedp.cli.verb import quiet_tensorflow, verb
+from fedp.cli.work_log import work_log
 from fedp.device_runtime.manifest_check import KINDS
 
 
-@verb(needs="tuning")
+@verb(needs="tuning", again=GOES_ON)
 @click.argument("run", type=PATH)
 @click.option("--stage", help="Tune the model after this stage. Default: the last.")
 @click.option(
@@ -119,8 +121,12 @@ def tune(
     quiet_tensorflow()
     from fedp.training.tuning import table
     from fedp.training.tuning import tune as run_tuning
+    from fedp.training.tuning.run import FOLDER
 
-    with progress_bar("adaptations") as advance:
+    with (
+        work_log((report_dir or run / FOLDER) / "log.txt") as log,
+        progress_bar("adaptations", log) as advance,
+    ):
         found = run_tuning(
             run,
             stage=stage,
@@ -133,7 +139,7 @@ def tune(
             seed=seed,
             report_dir=report_dir,
             on_result=advance,
-            report=say,
+            report=log.say,
         )
     place = found.report / "tuning.html"
     if as_json:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
+
+from fedp.cli import main
 
 FEDP = (sys.executable, "-m", "fedp.cli")
 
@@ -21,3 +25,18 @@ def refuses(*arguments: object, code: int = 1, **kwargs: object) -> str:
         done.stderr
     )
     return done.stderr
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """`fedp` in this process, which is fast: exit code, stdout, stderr."""
+    out, err = (io.TextIOWrapper(io.BytesIO()) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return code, texts[0], texts[1]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
+import click
 import pytest
 
-from fedp.cli import progress_bar
+from fedp.cli import work_log
+from fedp.cli.call import Call
 from tests.cli.calling import fedp, refuses
 
 pytest.importorskip("plotly", reason="reports need plotly")
@@ -41,18 +42,17 @@ def test_wrong_usage_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("before", [0, 4000])
-def test_a_log_gets_the_time_left_at_this_calls_own_speed(before, monkeypatch, capsys):
+def test_the_time_left_is_at_this_calls_own_speed(before, monkeypatch, tmp_path):
     now = [100.0]
-    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
-    with progress_bar.progress_bar() as advance:
-        for done in range(before + 1, before + 2001):
+    monkeypatch.setattr(work_log.time, "monotonic", lambda: now[0])
+    with click.Context(click.Command("evaluate"), obj=Call([])):
+        log = work_log.WorkLog(tmp_path / "log.txt")
+        for done in range(before + 1, before + 62):
+            log.count(done, 10_000)
             now[0] += 0.5  # two a second
-            advance(done, 10_000, None)
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 16  # of 1,000 s, one a minute
-    first = before + 120
-    left = (10_000 - first) / 2 / 60
-    hours, minutes = divmod(round(left), 60)
-    assert lines[0].startswith(f"clients: {first:,} of 10,000, about {hours} h ")
-    assert abs(int(lines[0].split()[7]) - minutes) <= 1
+        log.close()
+    _, *lines = (tmp_path / "log.txt").read_text().splitlines()
+    # After ten seconds, 20 more than the first one are done.
+    assert f" {before + 21} of 10000 done, about " in lines[0]
+    minutes = (10_000 - before - 21) / 2 / 60
+    assert lines[0].endswith(f" about {minutes:.0f} min left") and len(lines) == 3

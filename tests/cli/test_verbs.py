@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from fedp.cli import cli
+from fedp.cli import cli, verbs
 from fedp.device_runtime import artifact_file, contract, read_artifact
-from tests.cli.calling import fedp, refuses
+from tests.cli.calling import call, fedp, refuses
 
+ROOT = pathlib.Path(__file__).parents[2]
 VERBS = cli.list_commands()
 
 
@@ -61,9 +62,19 @@ def test_help_has_an_example(verb):
     assert "--json" in done.stdout and "--seed" in done.stdout
 
 
+def test_a_verb_more_is_a_file(tmp_path, monkeypatch):
+    """The one that docs/command_line.md shows, which no list names."""
+    page = (ROOT / "docs" / "command_line.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "weigh.py").write_text(f'"""`fedp weigh`."""\n\n{code}')
+    monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(tmp_path)])
+    assert "  weigh        Say how much an artifact weighs\n" in call("--help")[1]
+    assert json.loads(call("doctor", "--json")[1])["verbs"]["weigh"]["ready"]
+    code, out, err = call("weigh", tmp_path / "weigh.py")
+    assert (code, out.split()[0], err) == (0, "bytes", "")
+
+
 def test_unknown_verb_and_option_are_usage_errors():
-    assert "nonsense" in refuses("nonsense", code=2)
-    assert "--nonsense" in refuses("doctor", "--nonsense", code=2)
     assert "--state" in refuses("personalize", "a.tflite", "--data", "b.npz", code=2)
     assert "--out" in refuses("train", "--resume", "run", "--out", "x", code=2)
     assert "--data and --out" in refuses("train", code=2)
@@ -322,12 +333,3 @@ def test_inspect(mlp_artifact, tmp_path):
     for name in ("text.tflite", "missing.tflite"):
         assert name in refuses("inspect", tmp_path / name, code=1)
     assert "ARTIFACT" in refuses("inspect", code=2)
-
-
-def test_closed_pipe_is_silent(examples, mlp_artifact, tmp_path):
-    asked = f"{sys.executable} -m fedp.cli predict {mlp_artifact} --state "
-    asked += f"'{tmp_path / 'state'}' --input '{examples['good']}' | true"
-    done = subprocess.run(
-        ["bash", "-c", asked], capture_output=True, text=True, check=True
-    )
-    assert "rror" not in done.stderr

@@ -58,12 +58,8 @@ def complete(
     job: ClientJob,
     arriving: Arriving,
     on_result: OnResult[ClientResult] | None,
-) -> int:
-    """Evaluates those that are not done yet; each result is on disk when it is told of.
-
-    Returns:
-        How many it evaluated.
-    """
+) -> None:
+    """Evaluates those that are not done; a result is on disk when it is told of."""
     left = [client for client in clients if client not in unfinished]
     done = len(clients) - len(left)
     with contextlib.closing(arriving(job, left)) as results:
@@ -72,4 +68,3 @@ def complete(
             done += 1
             if on_result:
                 on_result(done, len(clients), result)
-    return len(left)

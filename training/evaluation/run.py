@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import fedp
@@ -51,6 +52,7 @@ def evaluate(
     ray_address: str | None = None,
     public_key: PublicKey | None = None,
     on_result: OnResult[ClientResult] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Summary:
     """Evaluates chosen clients and writes clients.csv, summary.json and report.html.
 
@@ -73,6 +75,7 @@ def evaluate(
         public_key: of whoever must have signed the artifact; None takes any.
         on_result: told of each result as it comes; those of an earlier call count as
             done.
+        say: is told what is being done, once that is certain to begin.
 
     Raises:
         FedpError: artifact, data or clients cannot be used, a worker died, a file
@@ -117,9 +120,12 @@ def evaluate(
         sha256=manifest.sha256,
     )
     with open_unfinished(report_dir, _rest_on(job)) as unfinished:
+        before = sum(client in unfinished for client in chosen)
+        done = f", {before} of them done before" if before else ""
+        say(f"evaluating {len(chosen)} clients of {data.name} on {interpreter}{done}")
         log = report_dir / "ray.log"
         with open_workers(engine, processes, ray_address, log) as arriving:
-            new = complete(unfinished, chosen, job, arriving, on_result)
+            complete(unfinished, chosen, job, arriving, on_result)
         results = StoredResults(unfinished, chosen)
         tally = Tally(results)
         summary = summary_of(tally)
@@ -142,7 +148,7 @@ def evaluate(
             "engine": engine,
             "processes": processes if engine == "local" else "the cluster's",
             "seconds": round(time.monotonic() - started, 1),
-            "clients done by an earlier call": len(chosen) - new,
+            "clients done by an earlier call": before,
             "fedp": fedp.__version__,
             **_origin(manifest),
         }
