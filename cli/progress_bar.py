@@ -29,8 +29,13 @@ def progress_bar(what: str, log: WorkLog) -> Iterator[Callable[[int, int, Any], 
             if not sys.stderr.isatty():
                 return
             if bar is None:
+                # What an earlier call has done would make this one look fast.
+                before = done - 1
+                label = f"{what} ({before} done before)" if before else what
                 bar = stack.enter_context(
-                    click.progressbar(length=total, label=what, file=sys.stderr)
+                    click.progressbar(
+                        length=total - before, label=label, file=sys.stderr
+                    )
                 )
             bar.update(1)
 

@@ -32,6 +32,7 @@ class WorkLog:
         self.begun = False
         self._file: IO[str] | None = None
         self._last_count = time.monotonic()
+        self._first_count: tuple[int, float] | None = None
 
     def begin(self) -> None:
         """Opens the file, unless it is open, and says so on stderr."""
@@ -55,11 +56,21 @@ class WorkLog:
         say(line)
 
     def count(self, done: int, total: int) -> None:
-        """How far the work is: a line every ten seconds, and the last one."""
+        """How far the work is: a line every ten seconds, and the last one.
+
+        The time left is at this call's speed: what was done before does not count.
+        """
         now = time.monotonic()
+        if self._first_count is None:
+            self._first_count = done, now
+        begun, started = self._first_count
         if done == total or now - self._last_count >= _SECONDS_BETWEEN_LINES:
             self._last_count = now
-            self.write(f"{done} of {total} done")
+            left = ""
+            if begun < done < total:
+                minutes = (now - started) / (done - begun) * (total - done) / 60
+                left = f", about {minutes:,.0f} min left"
+            self.write(f"{done} of {total} done{left}")
 
     def write(self, text: str) -> None:
         """Lines for the log alone."""

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import os
 import queue
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from fedp.training.cores import cores
 from fedp.training.graph_function import CALL_FAILURES, Arrays, GraphFunction, Started
 
 _WAITING = 4  # results a thread may be ahead of the one that takes them, for memory
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class SideBySide:

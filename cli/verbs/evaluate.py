@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fedp.cli.call import GOES_ON
 from fedp.cli.options import (
     PATH,
     artifact_argument,
@@ -21,7 +22,7 @@ from fedp.cli.verb import verb
 from fedp.cli.work_log import work_log
 
 
-@verb(needs="evaluating")
+@verb(needs="evaluating", again=GOES_ON)
 @artifact_argument
 @click.option("--data", required=True, help="synthetic[:CLIENTS] or an .npz.")
 @click.option(
@@ -39,6 +40,14 @@ from fedp.cli.work_log import work_log
     "--seen-clients.",
 )
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where clients are evaluated: processes of this machine, or Ray tasks.",
+)
+@click.option("--ray-address", help="Of a Ray cluster's head. Default: start one.")
 @max_examples_option
 @interpreter_option
 @public_key_option
@@ -52,6 +61,8 @@ def evaluate(
     **options: Any,
 ) -> None:
     r"""Measure what personalization does to each client, on the exported file.
+
+    The same command goes on where it was stopped.
 
     \b
     Example:

@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from fedp.training.configuration import TrainingConfig
+from fedp.training.cores import cores
 from fedp.training.engines.contract import ReadClient, StageEngine
 from fedp.training.federated import FederatedProcess
-from fedp.training.side_by_side import cores
 
 # Gets a stage's computations ready to be executed.
 OpenStage = Callable[[FederatedProcess], StageEngine]

@@ -13,13 +13,15 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedp.device_runtime.errors import FedpError, MissingDependencyError
-from fedp.training.configuration import TrainingConfig
-from fedp.training.engines.contract import StageEngine
 from fedp.training.engines.ray_local import ended_processes, machine_of_its_own
-from fedp.training.federated import FederatedProcess
+
+if TYPE_CHECKING:  # They load TensorFlow, which not all work on a cluster needs.
+    from fedp.training.configuration import TrainingConfig
+    from fedp.training.engines.contract import StageEngine
+    from fedp.training.federated import FederatedProcess
 
 _CONNECT_SECONDS = 10
 # Ray gives its node 30 s, which a machine at the limit of its memory or disk may miss.
@@ -36,14 +38,31 @@ def ray_cluster(
 ) -> Iterator[Callable[[FederatedProcess], StageEngine]]:
     """Connects to a cluster, or starts one, while the context lasts.
 
-    A connection that this process has already is used, and stays.
-
     Args:
         config: says which cluster, and where its workers read the clients.
-        log: file that gets what the workers of a cluster started here have printed.
+        log: see `connected`.
 
     Yields:
         What makes an engine of a stage.
+
+    Raises:
+        FedpError: see `connected`.
+    """
+    with connected(config.ray_address, log):
+        from fedp.training.engines.ray_engine import RayEngine
+
+        yield lambda process: RayEngine(process.functions(), config)
+
+
+@contextlib.contextmanager
+def connected(address: str | None, log: pathlib.Path) -> Iterator[None]:
+    """Is connected to a cluster while the context lasts.
+
+    A connection that this process has already is used, and stays.
+
+    Args:
+        address: HOST:PORT of its head; None starts a cluster for this process alone.
+        log: file that gets what the workers of a cluster started here have printed.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -55,13 +74,11 @@ def ray_cluster(
         )
     import ray
 
-    from fedp.training.engines.ray_engine import RayEngine
-
     with contextlib.ExitStack() as stack:
         if not ray.is_initialized():
-            if config.ray_address:
-                _check_reachable(config.ray_address)
-                options = {"address": config.ray_address}
+            if address:
+                _check_reachable(address)
+                options = {"address": address}
             else:
                 options = stack.enter_context(machine_of_its_own(log))
             stack.enter_context(_connected(options))
@@ -69,7 +86,7 @@ def ray_cluster(
             raise FedpError(
                 "the Ray cluster has no cores: start its nodes without --num-cpus=0"
             )
-        yield lambda process: RayEngine(process.functions(), config)
+        yield
 
 
 def _check_reachable(address: str) -> None:

@@ -16,27 +16,18 @@ import numpy as np
 import ray
 from ray import exceptions
 
-import fedp
-from fedp.device_runtime.errors import FedpError
 from fedp.training.configuration import TrainingConfig
 from fedp.training.engines.contract import RoundResult, ServerState
 from fedp.training.engines.map_reduce import MapReduce, RoundFunctions
+from fedp.training.engines.ray_errors import LOST, mendable
 from fedp.training.engines.ray_task import ShardResult, train_shard
+from fedp.training.engines.reading import in_a_line
 from fedp.training.loading import open_training_data
 from fedp.training.sampling import Participant
 
 _SHARDS = 16  # of a round, unless the configuration says how large one is
 _RETRIES = 5  # of a shard whose worker or node is lost
 _AHEAD = 4  # shards handed out a core, for the memory of the object stores
-
-# What is left when all retries are used up.
-_LOST = (
-    exceptions.WorkerCrashedError,
-    exceptions.LocalRayletDiedError,
-    exceptions.NodeDiedError,
-    exceptions.ObjectLostError,
-    exceptions.OutOfMemoryError,
-)
 
 Shard = Sequence[Participant]
 
@@ -129,29 +120,11 @@ def _result(shard: Shard, task: ray.ObjectRef) -> ShardResult:
     try:
         result: ShardResult = ray.get(task)
         return result
-    except _LOST as error:
+    except LOST as error:
         why = (
             f"the Ray task that trained it was lost {_RETRIES + 1} times "
-            f"({type(error).__name__}): {_line(error)}"
+            f"({type(error).__name__}): {in_a_line(error)}"
         )
         return ShardResult([], {each.client: why for each in shard})
-    except exceptions.RayTaskError as error:
-        raise _mendable(error) from error
     except exceptions.RayError as error:
-        raise FedpError(f"the Ray cluster failed: {_line(error)}") from error
-
-
-def _mendable(error: exceptions.RayTaskError) -> Exception:
-    """What a user can do about an error in a worker; a bug is returned as it is."""
-    if isinstance(error.cause, FedpError):
-        return error.cause
-    if "failed to import" in str(error.cause):
-        return FedpError(
-            f"a node of the Ray cluster cannot load fedp {fedp.__version__}: install "
-            "the same fedp on every node, with its training dependencies"
-        )
-    return error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+        raise mendable(error) from error

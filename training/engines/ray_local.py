@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from fedp.training.side_by_side import cores
+from fedp.training.cores import cores
 
 _END_SECONDS = 10
 # The path of a socket has at most 107 characters, and Ray needs 82 of them.

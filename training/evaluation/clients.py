@@ -15,11 +15,19 @@ import numpy as np
 
 from fedp.device_runtime.adaptation import adapt
 from fedp.device_runtime.artifact_file import read_artifact
+from fedp.device_runtime.contract import Manifest
+from fedp.device_runtime.errors import DataError
 from fedp.device_runtime.examples import examples_for
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.device_runtime.signing import PublicKey
-from fedp.training.data import Examples, open_data, split_examples
+from fedp.training.data import (
+    Examples,
+    FederatedData,
+    open_data,
+    split_examples,
+)
+from fedp.training.evaluation.calibration import bins_of
 from fedp.training.evaluation.results import ClientResult
 from fedp.training.evaluation.workers import OnResult, evaluate_on
 
@@ -77,6 +85,8 @@ class ClientJob:
         data_seed: of the data.
         max_examples: most examples a client; None for all.
         public_key: of whoever must have signed the artifact; None takes any.
+        fingerprint: that the data must have; None takes any.
+        sha256: that the artifact must have; None takes any.
     """
 
     artifact: pathlib.Path
@@ -86,10 +96,22 @@ class ClientJob:
     data_seed: int
     max_examples: int | None
     public_key: PublicKey | None = None
+    fingerprint: str | None = None
+    sha256: str | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[str], ClientResult]]:
         """Opens data and artifact once for all clients of a process."""
+        with self.opened() as opened:
+            yield opened.evaluate
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Opened]:
+        """The same, for whoever wants more than a client's result.
+
+        Raises:
+            FedpError: data or artifact cannot be used, or are others by now.
+        """
         opened = open_data(
             self.data_spec, max_examples=self.max_examples, seed=self.data_seed
         )
@@ -100,23 +122,56 @@ class ClientJob:
                 self.artifact, interpreter=self.interpreter, public_key=self.public_key
             ) as device,
         ):
+            self._check("data", self.data_spec, self.fingerprint, data.fingerprint)
+            self._check("artifact", self.artifact, self.sha256, read[0].sha256)
+            yield Opened(data, device, read, self.interpreter, self.seed)
 
-            def evaluate(client: str) -> ClientResult:
-                examples = data.load(client)
-                support, query = split_examples(
-                    client,
-                    examples,
-                    self.seed,
-                    test=0.5,
-                    train_count=data.train_count(client),
-                )
-                # As on a device: random layers start anew with each interpreter.
-                session = Session.open(*read, self.interpreter)
-                return evaluate_client(
-                    client, support, query, device, session, self.seed
-                )
+    def _check(self, what: str, name: object, wanted: str | None, found: str) -> None:
+        if wanted not in (None, found):
+            raise DataError(
+                f"{what} {name} is another one here than where the evaluation began: "
+                "give every process the same file, and leave it while one is at work"
+            )
 
-            yield evaluate
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """Data and artifact of a `ClientJob`, open.
+
+    Attributes:
+        data: the data set.
+        device: personalizes one client after the other.
+        read: manifest and content of the artifact.
+        interpreter: kind of interpreter; None for the fastest one installed.
+        seed: of splits, trials and adaptations.
+    """
+
+    data: FederatedData
+    device: Personalizer
+    read: tuple[Manifest, bytes]
+    interpreter: str | None
+    seed: int
+
+    def evaluate(self, client: str) -> ClientResult:
+        """See `evaluate_client`."""
+        support, query = self.parts(client)
+        return evaluate_client(
+            client, support, query, self.device, self.session(), self.seed
+        )
+
+    def parts(self, client: str) -> tuple[Examples, Examples]:
+        """What the device gets of a client's examples, and what it never sees."""
+        return split_examples(
+            client,
+            self.data.load(client),
+            self.seed,
+            test=0.5,
+            train_count=self.data.train_count(client),
+        )
+
+    def session(self) -> Session:
+        """A fresh one, as on a device: random layers start anew."""
+        return Session.open(*self.read, self.interpreter)
 
 
 def evaluate_client(
@@ -141,27 +196,34 @@ def evaluate_client(
         DataError: the examples do not fit the model.
     """
     device.reset()
-    initial = _accuracy(device.predict(query.x), query.y)
+    before = device.predict(query.x)
     outcome = device.personalize(support.x, support.y, seed=seed)
-    deployed = _accuracy(device.predict(query.x), query.y)
-    curve = [initial, *_curve(support, query, session, seed)]
+    after = device.predict(query.x)
+    initial = _accuracy(before, query.y)
+    curve = [initial, *adapt_and_measure(support, query, session, seed)]
     return ClientResult(
         client=client,
         adapt_examples=len(support.y),
         test_examples=len(query.y),
         initial=initial,
         personalized=curve[-1],
-        deployed=deployed,
+        deployed=_accuracy(after, query.y),
         kept=outcome.decision == "keep",
         reason=outcome.reason,
         curve=tuple(curve),
+        initial_bins=bins_of(before, query.y),
+        deployed_bins=bins_of(after, query.y),
     )
 
 
-def _curve(
+def adapt_and_measure(
     support: Examples, query: Examples, session: Session, seed: int
 ) -> list[float]:
-    """Accuracy after each local epoch, also where the guard reverts it in the end."""
+    """Adapts to all of a client's support examples, whatever a guard would say.
+
+    Returns:
+        Accuracy on the query part after each local epoch.
+    """
     manifest = session.manifest
     x, y = examples_for(*support, manifest)
     unseen, wanted = examples_for(*query, manifest)

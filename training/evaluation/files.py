@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
+from collections.abc import Iterable
 
 from fedp.device_runtime.errors import FedpError
 from fedp.device_runtime.whole_file import write_whole
@@ -20,7 +21,7 @@ def make_directory(path: pathlib.Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
@@ -29,13 +30,23 @@ def replace_text(path: pathlib.Path, text: str) -> None:
     Raises:
         FedpError: it cannot be written; `path` is as it was before.
     """
+    replace_lines(path, [text])
+
+
+def replace_lines(path: pathlib.Path, lines: Iterable[str]) -> None:
+    """Writes lines, which bring their own ends, as they come; whole or not at all.
+
+    Raises:
+        FedpError: the file cannot be written; `path` is as it was before.
+    """
     try:
-        write_whole(path, lambda file: file.write(text.encode()))
+        write_whole(path, lambda file: file.writelines(map(str.encode, lines)))
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
-def _cannot_write(path: pathlib.Path, error: OSError) -> FedpError:
+def cannot_write(path: pathlib.Path, error: OSError) -> FedpError:
+    """What to tell of a report file that the system refuses."""
     return FedpError(
         f"report {path} cannot be written ({error.strerror or error}): give a "
         "directory with room that you may write to"

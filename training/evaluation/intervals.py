@@ -51,7 +51,7 @@ class Share:
     high: float
 
 
-def mean(values: Sequence[float]) -> Mean:
+def mean(values: Sequence[float] | np.ndarray) -> Mean:
     """Averages one value a client; `values` is not empty.
 
     >>> mean([0.4, 0.6]).value
@@ -61,6 +61,21 @@ def mean(values: Sequence[float]) -> Mean:
     if len(values) == 1:
         return Mean(value, None, None, None)
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Mean(value, error, value - Z95 * error, value + Z95 * error)
+
+
+def mean_of_sums(count: int, total: float, squares: float) -> Mean:
+    """The same from how many values there are, their sum and their squares' sum.
+
+    >>> round(mean_of_sums(2, 1.0, 0.52).standard_error, 9)
+    0.1
+    """
+    value = total / count
+    if count == 1:
+        return Mean(value, None, None, None)
+    # Rounding must not make it negative where all values are the same.
+    variance = max(squares - total * value, 0.0) / (count - 1)
+    error = math.sqrt(variance / count)
     return Mean(value, error, value - Z95 * error, value + Z95 * error)
 
 

@@ -9,39 +9,39 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from fedp.device_runtime.errors import DataError
+from fedp.training.evaluation.calibration import Calibration
+from fedp.training.evaluation.columns import Columns, lost
 from fedp.training.evaluation.files import replace_text
+from fedp.training.evaluation.groups import Group, bands, tenths
 from fedp.training.evaluation.intervals import Mean, Share, mean, share
 from fedp.training.evaluation.results import ClientResult
+from fedp.training.evaluation.tally import Tally
 
-# Lower ends of the data-size bands, in examples given to the device.
-BAND_STARTS = (0, 10, 30, 100, 300)
 ONE_POINT = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
-class Band:
-    """The clients of about one data size.
+class Reason:
+    """What the guard said of some clients, and whether it was right.
 
     Attributes:
-        fewest: fewest examples given to the device.
-        most: most examples given to the device; None for no limit.
-        clients: how many clients are in the band, at least 1.
-        initial: mean accuracy of the initial model.
+        reason: its sentence, with the numbers taken out.
+        kept: whether it let their personalized models live.
+        clients: how many, at least 1.
         personalized_gain: mean of personalized - initial.
-        deployed_gain: mean of deployed - initial.
         hurt_before_guard: clients with personalized < initial.
         hurt_after_guard: clients with deployed < initial.
     """
 
-    fewest: int
-    most: int | None
+    reason: str
+    kept: bool
     clients: int
-    initial: Mean
     personalized_gain: Mean
-    deployed_gain: Mean
     hurt_before_guard: Share
     hurt_after_guard: Share
 
@@ -65,7 +65,13 @@ class Summary:
         gain_kept: deployed gain / personalized gain; None where there was no gain.
         curve: mean accuracy after 0, 1, 2, ... local epochs; a client that stopped
             earlier counts with its last model.
-        bands: by data size, smallest first, empty ones left out.
+        bands: by examples given to the device, smallest first, empty ones left out.
+        tenths: of the clients, by the initial model's accuracy, worst first.
+        personalized_deciles: gains that 0, 10, ..., 100 % of clients do not exceed.
+        deployed_deciles: the same of the deployed gains.
+        reasons: of the guard, the most frequent first.
+        initial_calibration: of the initial model.
+        deployed_calibration: of the live models.
     """
 
     clients: int
@@ -81,35 +87,56 @@ class Summary:
     kept: Share
     gain_kept: float | None
     curve: tuple[Mean, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[Group, ...]
+    tenths: tuple[Group, ...]
+    personalized_deciles: tuple[float, ...]
+    deployed_deciles: tuple[float, ...]
+    reasons: tuple[Reason, ...]
+    initial_calibration: Calibration
+    deployed_calibration: Calibration
 
 
-def summarize(results: Sequence[ClientResult]) -> Summary:
+def summarize(results: Iterable[ClientResult]) -> Summary:
     """Summarizes at least one client's result.
 
     Raises:
         DataError: there is no result.
     """
-    if not results:
+    return summary_of(Tally(results))
+
+
+def summary_of(tally: Tally) -> Summary:
+    """Summarizes results that were read already.
+
+    Raises:
+        DataError: there was none.
+    """
+    clients = tally.columns
+    if not len(clients):
         raise DataError("no client was evaluated: choose at least one")
-    personalized = [r.personalized - r.initial for r in results]
-    deployed = [r.deployed - r.initial for r in results]
+    personalized, deployed = clients.personalized_gain, clients.deployed_gain
     gain, gain_deployed = mean(personalized), mean(deployed)
     return Summary(
-        clients=len(results),
-        initial=mean([r.initial for r in results]),
-        personalized=mean([r.personalized for r in results]),
-        deployed=mean([r.deployed for r in results]),
+        clients=len(clients),
+        initial=mean(clients.initial),
+        personalized=mean(clients.personalized),
+        deployed=mean(clients.deployed),
         personalized_gain=gain,
         deployed_gain=gain_deployed,
-        hurt_before_guard=_lost(personalized),
-        hurt_after_guard=_lost(deployed),
-        hurt_a_point_before_guard=_lost(personalized, ONE_POINT),
-        hurt_a_point_after_guard=_lost(deployed, ONE_POINT),
-        kept=share(sum(r.kept for r in results), len(results)),
+        hurt_before_guard=_hurt(personalized),
+        hurt_after_guard=_hurt(deployed),
+        hurt_a_point_before_guard=_hurt(personalized, ONE_POINT),
+        hurt_a_point_after_guard=_hurt(deployed, ONE_POINT),
+        kept=share(int(clients.kept.sum()), len(clients)),
         gain_kept=gain_deployed.value / gain.value if gain.value > 0 else None,
-        curve=_mean_curve([r.curve for r in results]),
-        bands=_bands(results),
+        curve=tally.curve,
+        bands=bands(clients),
+        tenths=tenths(clients),
+        personalized_deciles=_deciles(personalized),
+        deployed_deciles=_deciles(deployed),
+        reasons=_reasons(tally.reasons, clients),
+        initial_calibration=tally.initial,
+        deployed_calibration=tally.deployed,
     )
 
 
@@ -125,42 +152,28 @@ def write_summary_json(
     replace_text(path, json.dumps(fields, indent=2) + "\n")
 
 
-def _lost(gains: Sequence[float], more_than: float = 0.0) -> Share:
-    # Rounded, or 0.50 - 0.49 would count as more than one point.
-    return share(sum(round(-gain, 9) > more_than for gain in gains), len(gains))
+def _hurt(gains: np.ndarray, more_than: float = 0.0) -> Share:
+    return share(lost(gains, more_than), len(gains))
 
 
-def _mean_curve(curves: Sequence[tuple[float, ...]]) -> tuple[Mean, ...]:
-    epochs = range(max(map(len, curves)))
-    return tuple(
-        mean([curve[min(epoch, len(curve) - 1)] for curve in curves])
-        for epoch in epochs
-    )
+def _deciles(gains: np.ndarray) -> tuple[float, ...]:
+    return tuple(np.quantile(gains, np.linspace(0, 1, 11)).tolist())
 
 
-def _bands(results: Sequence[ClientResult]) -> tuple[Band, ...]:
-    bands = []
-    for fewest, beyond in zip(BAND_STARTS, (*BAND_STARTS[1:], None), strict=True):
-        inside = [
-            r
-            for r in results
-            if fewest <= r.adapt_examples and (not beyond or r.adapt_examples < beyond)
-        ]
-        if inside:
-            bands.append(_band(fewest, beyond - 1 if beyond else None, inside))
-    return tuple(bands)
-
-
-def _band(fewest: int, most: int | None, results: Sequence[ClientResult]) -> Band:
-    personalized = [r.personalized - r.initial for r in results]
-    deployed = [r.deployed - r.initial for r in results]
-    return Band(
-        fewest=fewest,
-        most=most,
-        clients=len(results),
-        initial=mean([r.initial for r in results]),
-        personalized_gain=mean(personalized),
-        deployed_gain=mean(deployed),
-        hurt_before_guard=_lost(personalized),
-        hurt_after_guard=_lost(deployed),
-    )
+def _reasons(texts: tuple[str, ...], clients: Columns) -> tuple[Reason, ...]:
+    found = []
+    for number, text in enumerate(texts):
+        for kept in (True, False):
+            some = clients.of((clients.reason == number) & (clients.kept == kept))
+            if len(some):
+                found.append(
+                    Reason(
+                        text,
+                        kept,
+                        len(some),
+                        mean(some.personalized_gain),
+                        _hurt(some.personalized_gain),
+                        _hurt(some.deployed_gain),
+                    )
+                )
+    return tuple(sorted(found, key=lambda reason: -reason.clients))

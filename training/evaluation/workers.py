@@ -56,17 +56,21 @@ def evaluate_on(
         FedpError: a client's evaluation raised it, or a worker died.
     """
     results: dict[int, Result] = {}
-    with contextlib.closing(_results(processes, job, clients)) as arriving:
-        for index, result in arriving:
+    with contextlib.closing(arriving(processes, job, clients)) as found:
+        for index, result in found:
             results[index] = result
             if on_result:
                 on_result(len(results), len(clients), result)
     return [results[index] for index in range(len(clients))]
 
 
-def _results(
+def arriving(
     processes: int, job: Job[Item, Result], clients: Sequence[Item]
 ) -> Generator[tuple[int, Result], None, None]:
+    """Yields a client's number and its result as soon as it is known; see above.
+
+    Closing it ends the workers.
+    """
     processes = min(processes, len(clients))
     if processes > 1:
         yield from _from_workers(processes, job, clients)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fedp.training.evaluation import page
-from fedp.training.evaluation.figures import plotly_objects
+from fedp.training.evaluation.figures import plot, plotly_objects
 from fedp.training.evaluation.files import replace_text
 from fedp.training.evaluation.intervals import share
-from fedp.training.evaluation.report import flat_facts, plot
+from fedp.training.evaluation.wording import flat_facts
 from fedp.training.tuning import figures
 from fedp.training.tuning.choice import Row
 from fedp.training.tuning.grid import GUARDED, Grid, adaptation_key

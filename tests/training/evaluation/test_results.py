@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedp.device_runtime.errors import DataError, FedpError
+from fedp.training.evaluation.calibration import Bins
 from fedp.training.evaluation.results import (
     ClientResult,
     read_clients_csv,
@@ -11,6 +12,9 @@ from fedp.training.evaluation.results import (
 
 _accuracy = st.floats(0, 1)
 _text = st.text(st.characters(exclude_categories=["Cs"]))
+_counts = st.lists(st.integers(0, 10**6), min_size=10, max_size=10).map(tuple)
+_sums = st.lists(st.floats(0, 1e6), min_size=10, max_size=10).map(tuple)
+_bins = st.builds(Bins, _counts, _counts, _sums)
 _results = st.builds(
     ClientResult,
     client=_text,
@@ -22,6 +26,8 @@ _results = st.builds(
     kept=st.booleans(),
     reason=_text,
     curve=st.lists(_accuracy, min_size=1).map(tuple),
+    initial_bins=_bins,
+    deployed_bins=_bins,
 )
 
 

@@ -179,6 +179,11 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(mlp_artifact, tmp_
     assert taken.read_text() == "mine"
 
 
+def test_an_engine_that_there_is_not_is_refused(mlp_artifact, tmp_path):
+    with pytest.raises(FedpError, match="allowed are local, ray"):
+        evaluate(mlp_artifact, SPEC, "test", tmp_path / "report", engine="spark")
+
+
 def test_importing_the_package_pulls_in_nothing_heavy():
     program = (
         "import sys, fedp.training.evaluation\n"

@@ -1,8 +1,13 @@
+import dataclasses
 import json
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedp.device_runtime.errors import DataError
+from fedp.training.evaluation.intervals import mean
 from fedp.training.evaluation.results import ClientResult
 from fedp.training.evaluation.summary import summarize, write_summary_json
 
@@ -64,7 +69,7 @@ def test_the_mean_curve_holds_on_to_a_client_that_stopped_earlier():
 
 def test_bands_split_at_their_lower_ends():
     bands = summarize(RESULTS).bands
-    assert [(b.fewest, b.most, b.clients) for b in bands] == [
+    assert [(b.lowest, b.highest, b.clients) for b in bands] == [
         (0, 9, 1),
         (10, 29, 1),
         (100, 299, 1),
@@ -74,6 +79,55 @@ def test_bands_split_at_their_lower_ends():
     assert bands[1].hurt_after_guard.count == 0
     assert bands[1].personalized_gain.value == pytest.approx(-0.1)
     assert bands[1].deployed_gain.value == 0
+
+
+def test_tenths_are_of_one_size_and_sorted_by_the_initial_accuracy():
+    many = [client(f"c{n:02}", 20, n / 100, (n + 10) / 100, True) for n in range(25)]
+    tenths = summarize(many[::-1]).tenths
+    assert [t.clients for t in tenths] == [3] * 5 + [2] * 5
+    assert [(t.lowest, t.highest) for t in tenths[:2]] == [(0.0, 0.02), (0.03, 0.05)]
+    assert all(t.deployed_gain.value == pytest.approx(0.1) for t in tenths)
+    assert [t.clients for t in summarize(RESULTS).tenths] == [1] * 4
+
+
+def test_deciles_lead_from_the_greatest_loss_to_the_greatest_gain():
+    many = [client(f"c{n:02}", 20, 0.5, 0.3 + n / 50, True) for n in range(11)]
+    summary = summarize(many)
+    expected = [n / 50 - 0.2 for n in range(11)]
+    assert summary.personalized_deciles == pytest.approx(expected)
+    assert summary.deployed_deciles == summary.personalized_deciles
+
+
+def test_reasons_are_counted_without_their_numbers():
+    kinds = [(0.7, "rose by 0.2"), (0.6, "rose by 1"), (0.4, "fell by 0.1")]
+    some = [
+        dataclasses.replace(client("x", 20, 0.5, p, p > 0.5), reason=reason)
+        for p, reason in kinds
+    ]
+    first, second = summarize(some).reasons
+    assert (first.reason, first.kept, first.clients) == ("rose by …", True, 2)
+    assert first.personalized_gain.value == pytest.approx(0.15)
+    assert (second.reason, second.clients) == ("fell by …", 1)
+    assert (second.hurt_before_guard.count, second.hurt_after_guard.count) == (1, 0)
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(0, 1), min_size=1, max_size=6).map(tuple),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_the_curve_in_one_reading_is_that_of_all_clients_side_by_side(curves):
+    some = [client(str(n), 20, c[0], c[-1], True, c) for n, c in enumerate(curves)]
+    longest = max(map(len, curves))
+    full = np.array([[*c, *[c[-1]] * (longest - len(c))] for c in curves])
+    for epoch, point in enumerate(summarize(some).curve):
+        wanted = mean(full[:, epoch])
+        assert point.value == pytest.approx(wanted.value)
+        if wanted.standard_error is not None:
+            near = pytest.approx(wanted.standard_error, abs=1e-7)
+            assert point.standard_error == near
 
 
 def test_nobody_to_summarize_is_an_error():
