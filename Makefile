@@ -1,8 +1,8 @@
 # `make quickstart` and `make test` are all a newcomer needs; Python 3.11 and pip do the rest.
 PYTHON ?= python3.11
 BIN = .venv/bin
-PACKAGES = . cli demo training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime
-SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)))
+PACKAGES = . cli cli/verbs demo training training/data training/engines training/evaluation training/tuning export export/lowering device_runtime
+SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)) demo/page/* device_runtime/vectors/*)
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
