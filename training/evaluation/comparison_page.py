@@ -152,15 +152,16 @@ def _hurt_table(pairs: Sequence[Pair]) -> str:
             str(pair.clients),
             f"{percent(pair.first_hurt.share)} ({share_interval(pair.first_hurt)})",
             f"{percent(pair.other_hurt.share)} ({share_interval(pair.other_hurt)})",
+            f"{points(pair.hurt.value)} ({gain_interval(pair.hurt)})",
         )
         for pair in pairs
-        if pair.first_hurt and pair.other_hurt
+        if pair.first_hurt and pair.other_hurt and pair.hurt
     ]
     return page.table(
         "Clients that the deployed model hurts, of the common ones",
-        ("runs", "common clients", "the first", "the other"),
+        ("runs", "common clients", "the first", "the other", "difference in points"),
         rows,
-        numbers=range(1, 4),
+        numbers=range(1, 5),
     )
 
 
