@@ -6,7 +6,7 @@ SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)) demo/page/* device_runtime/v
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
-.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web lint format lock clean
+.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web test-browser lint format lock clean
 
 quickstart: .venv/installed
 	rm -rf quickstart
@@ -41,6 +41,10 @@ test-arm64: build/device_artifacts/made
 # The page of examples/web in headless Chromium; needs Node.js 20 and npm.
 test-web: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests/examples/test_web.py
+
+# The reports' pages in headless Chromium, likewise.
+test-browser: .venv/installed
+	$(BIN)/python -m pytest -q -m slow tests/browser tests/demo
 
 lint: .venv/installed
 	$(BIN)/ruff check -q .

@@ -68,6 +68,7 @@ class Pair:
         first_hurt: common clients that the first run's deployed model hurts; None
             where no client is common; so is the next.
         other_hurt: likewise of the other run.
+        hurt: other - first share of hurt clients, with a bootstrap interval.
     """
 
     first: str
@@ -77,6 +78,7 @@ class Pair:
     differences: tuple[Difference, ...]
     first_hurt: Share | None
     other_hurt: Share | None
+    hurt: Mean | None
 
 
 def read_evaluations(folders: Sequence[pathlib.Path]) -> list[Evaluated]:
@@ -121,8 +123,10 @@ def _pair(first: Evaluated, other: Evaluated, seed: int) -> Pair:
     mine = {result.client: result for result in first.results}
     both = [(mine[r.client], r) for r in other.results if r.client in mine]
     if not both:
-        return Pair(first.name, other.name, 0, False, (), None, None)
+        return Pair(first.name, other.name, 0, False, (), None, None, None)
     gaps = np.array([[getattr(b, m) - getattr(a, m) for m in MODELS] for a, b in both])
+    worse = np.array([[_is_hurt(r) for r in pair] for pair in both], np.float64)
+    *means, hurt = bootstrap_means(np.c_[gaps, worse[:, 1] - worse[:, 0]], seed)
     return Pair(
         first=first.name,
         other=other.name,
@@ -131,12 +135,11 @@ def _pair(first: Evaluated, other: Evaluated, seed: int) -> Pair:
         and all(_sizes(a) == _sizes(b) for a, b in both),
         differences=tuple(
             Difference(model, mean, better=lost(-gap), worse=lost(gap))
-            for model, mean, gap in zip(
-                MODELS, bootstrap_means(gaps, seed), gaps.T, strict=True
-            )
+            for model, mean, gap in zip(MODELS, means, gaps.T, strict=True)
         ),
-        first_hurt=_hurt([a for a, _ in both]),
-        other_hurt=_hurt([b for _, b in both]),
+        first_hurt=share(int(worse[:, 0].sum()), len(both)),
+        other_hurt=share(int(worse[:, 1].sum()), len(both)),
+        hurt=hurt,
     )
 
 
@@ -144,6 +147,5 @@ def _sizes(result: ClientResult) -> tuple[int, int]:
     return result.adapt_examples, result.test_examples
 
 
-def _hurt(results: Sequence[ClientResult]) -> Share:
-    gains = np.array([r.deployed - r.initial for r in results])
-    return share(lost(gains), len(gains))
+def _is_hurt(result: ClientResult) -> bool:
+    return lost(np.array([result.deployed - result.initial])) > 0

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
-from fedp.training.evaluation import comparison_figures, figures, page
+from fedp.training.evaluation import figures, page
 from fedp.training.evaluation.comparison import (
     Evaluated,
     Pair,
     pairs_with_first,
     read_evaluations,
 )
+from fedp.training.evaluation.comparison_plots import plots
 from fedp.training.evaluation.files import make_directory, replace_text
 from fedp.training.evaluation.wording import (
-    band_label,
     flat_facts,
     gain_interval,
     interval,
@@ -54,7 +54,7 @@ def report(
         _opening(runs),
         _numbers(runs),
         _pairs(pairs),
-        _plots(runs),
+        plots(runs),
         _configurations(runs),
     ]
     replace_text(out, page.document(TITLE, get_plotlyjs(), body))
@@ -152,95 +152,17 @@ def _hurt_table(pairs: Sequence[Pair]) -> str:
             str(pair.clients),
             f"{percent(pair.first_hurt.share)} ({share_interval(pair.first_hurt)})",
             f"{percent(pair.other_hurt.share)} ({share_interval(pair.other_hurt)})",
+            f"{points(pair.hurt.value)} ({gain_interval(pair.hurt)})",
         )
         for pair in pairs
-        if pair.first_hurt and pair.other_hurt
+        if pair.first_hurt and pair.other_hurt and pair.hurt
     ]
     return page.table(
         "Clients that the deployed model hurts, of the common ones",
-        ("runs", "common clients", "the first", "the other"),
+        ("runs", "common clients", "the first", "the other", "difference in points"),
         rows,
-        numbers=range(1, 4),
+        numbers=range(1, 5),
     )
-
-
-def _plots(runs: Sequence[Evaluated]) -> str:
-    most = max(len(run.results) for run in runs)
-    drawn = (
-        f" At most {comparison_figures.MOST_DOTS:,} a run are drawn, at random."
-        if most > comparison_figures.MOST_DOTS
-        else ""
-    )
-    cells = [
-        page.figure(
-            figures.plot(comparison_figures.scatter(runs, model), f"scatter-{model}"),
-            f"Initial and {model} accuracy",
-            "A dot is a client; under the dotted diagonal it is worse off than with "
-            f"the initial model.{drawn}",
-        )
-        for model in ("personalized", "deployed")
-    ]
-    cells += [
-        page.figure(
-            figures.plot(comparison_figures.curves(runs), "curves"),
-            "Accuracy against local epochs",
-            "Mean over clients, without the guard.",
-            _curve_table(runs),
-        ),
-        page.figure(
-            figures.plot(comparison_figures.hurt(runs), "hurt"),
-            "Clients hurt",
-            "Before and after the guard, with Wilson's 95 % intervals.",
-        ),
-        page.figure(
-            figures.plot(comparison_figures.gain_by_band(runs), "bands"),
-            "Gain by data size, after the guard",
-            "Mean over the clients of a band, with its 95 % interval.",
-        ),
-        _band_table(runs),
-    ]
-    return page.section(
-        "Plots",
-        "All runs in one. The clients' numbers are in each run's own report.",
-        f'<div class="pair">{"".join(cells)}</div>',
-    )
-
-
-def _curve_table(runs: Sequence[Evaluated]) -> str:
-    epochs = range(max(len(run.summary.curve) for run in runs))
-    return page.table(
-        "Accuracy by local epoch",
-        ("local epochs", *(run.name for run in runs)),
-        [
-            (
-                str(epoch),
-                *(
-                    percent(run.summary.curve[epoch].value)
-                    if epoch < len(run.summary.curve)
-                    else ""
-                    for run in runs
-                ),
-            )
-            for epoch in epochs
-        ],
-        numbers=range(1, len(runs) + 1),
-    )
-
-
-def _band_table(runs: Sequence[Evaluated]) -> str:
-    rows = [
-        (
-            run.name,
-            band_label(band),
-            str(band.clients),
-            points(band.deployed_gain.value),
-            gain_interval(band.deployed_gain),
-        )
-        for run in runs
-        for band in run.summary.bands
-    ]
-    header = ("run", "examples on the device", "clients", "gain", "95 % interval")
-    return page.table("Gain in points by data size", header, rows, numbers=range(1, 5))
 
 
 def _configurations(runs: Sequence[Evaluated]) -> str:

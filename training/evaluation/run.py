@@ -12,14 +12,19 @@ from typing import Any
 import fedp
 from fedp.device_runtime.artifact_file import read_artifact
 from fedp.device_runtime.contract import Manifest
-from fedp.device_runtime.errors import ArtifactError, DataError
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.signing import PublicKey
-from fedp.training.data import ClientSplit, FederatedData, choose_clients, open_data
+from fedp.training.data import choose_clients, open_data
 from fedp.training.evaluation.clients import ClientJob
 from fedp.training.evaluation.completing import complete, open_workers
 from fedp.training.evaluation.figures import plotly_objects
 from fedp.training.evaluation.files import make_directory
+from fedp.training.evaluation.fitting import (
+    check_fit,
+    check_labels,
+    client_split,
+    trained_on,
+)
 from fedp.training.evaluation.report import write_report
 from fedp.training.evaluation.results import ClientResult, write_clients_csv
 from fedp.training.evaluation.summary import (
@@ -31,9 +36,6 @@ from fedp.training.evaluation.tally import Tally
 from fedp.training.evaluation.unfinished import StoredResults, open_unfinished
 from fedp.training.evaluation.workers import OnResult
 from fedp.training.evaluation.worst import mistakes_of, worst_of
-
-# Where a manifest's provenance says which data set the model was trained on.
-DATA_FINGERPRINT = "data_fingerprint"
 
 
 def evaluate(
@@ -84,22 +86,23 @@ def evaluate(
     # What can fail at once must not fail after minutes of work.
     plotly_objects()
     manifest, _ = read_artifact(artifact, public_key)
-    _check_labels(artifact, manifest)
+    check_labels(artifact, manifest)
     with Personalizer.open(
         artifact, interpreter=interpreter, public_key=public_key
     ) as device:
         interpreter = device.interpreter
-    split = _client_split(artifact, manifest)
+    split = client_split(artifact, manifest)
     # The same seed as in training: it draws synthetic writers and capped examples.
     data_seed = 0 if split is None else split.seed
     opened = open_data(data_spec, max_examples=max_examples, seed=data_seed)
     with contextlib.closing(opened) as data:
-        _check_fit(data, manifest)
+        check_fit(data, manifest)
+        fingerprint = data.fingerprint
         chosen = choose_clients(
             data.clients(),
             split,
             clients,
-            _trained_on(data, manifest),
+            trained_on(data, manifest),
             seen_clients=seen_clients,
             new_clients=new_clients,
         )
@@ -116,7 +119,7 @@ def evaluate(
         data_seed,
         max_examples,
         public_key,
-        fingerprint=data.fingerprint,
+        fingerprint=fingerprint,
         sha256=manifest.sha256,
     )
     with open_unfinished(report_dir, _rest_on(job)) as unfinished:
@@ -170,54 +173,6 @@ def _rest_on(job: ClientJob) -> dict[str, Any]:
         "max_examples": job.max_examples,
         **{name: getattr(job, name) for name in names},
     }
-
-
-def _check_labels(artifact: pathlib.Path, manifest: Manifest) -> None:
-    if not manifest.labels.are_classes:
-        raise ArtifactError(
-            f"artifact {artifact}: its loss is {manifest.labels.loss}, which has no "
-            "accuracy: only models of classes can be evaluated"
-        )
-
-
-def _check_fit(data: FederatedData, manifest: Manifest) -> None:
-    """Raises DataError unless the model takes this data set's examples and labels."""
-    shape, wanted = tuple(data.input_shape), manifest.input_shape
-    if wanted not in (shape, (*shape, 1)):
-        raise DataError(
-            f"{data.name} has examples of shape {list(shape)}, the artifact takes "
-            f"{list(wanted)}: give data of that shape"
-        )
-    if tuple(data.label_shape) != manifest.labels.shape:
-        raise DataError(
-            f"{data.name} has labels of shape {list(data.label_shape)}, the artifact "
-            f"takes {list(manifest.labels.shape)}: give data with such labels"
-        )
-    if tuple(data.classes) != manifest.classes:
-        raise DataError(
-            f"{data.name} has {_few(data.classes)}, the artifact has "
-            f"{_few(manifest.classes)}: give data with these classes in this order"
-        )
-
-
-def _few(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
-    return f"{len(classes)} classes ({shown})"
-
-
-def _client_split(artifact: pathlib.Path, manifest: Manifest) -> ClientSplit | None:
-    """The split that the training made; None where the artifact knows of none."""
-    if not manifest.client_split:
-        return None
-    try:
-        return ClientSplit.from_json(manifest.client_split)
-    except DataError as error:
-        raise ArtifactError(f"artifact {artifact}: {error}; export it again") from error
-
-
-def _trained_on(data: FederatedData, manifest: Manifest) -> bool:
-    recorded = manifest.provenance.get(DATA_FINGERPRINT)
-    return recorded is not None and recorded == data.fingerprint
 
 
 def _origin(manifest: Manifest) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedp.device_runtime.examples import inputs_for
-from fedp.training.evaluation.clients import ClientJob, Opened, adapt_and_measure
+from fedp.training.evaluation.clients import ClientJob, Opened
 from fedp.training.evaluation.columns import Columns
+from fedp.training.evaluation.one_client import adapt_and_measure
 from fedp.training.evaluation.png import data_address, is_image
 
 _EACH = 5  # clients that the deployed model hurts, and that the personalized one does

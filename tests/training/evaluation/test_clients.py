@@ -8,7 +8,8 @@ from fedp.device_runtime.examples import as_model_input
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.training.data import Examples, open_data, split_examples
-from fedp.training.evaluation.clients import evaluate_client, evaluate_clients
+from fedp.training.evaluation.clients import evaluate_clients
+from fedp.training.evaluation.one_client import evaluate_client
 
 SPEC = "synthetic:12"
 

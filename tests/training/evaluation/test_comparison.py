@@ -49,6 +49,7 @@ def test_differences_are_over_common_clients(folders):
     assert deployed.accuracy.low == pytest.approx(0.1)
     assert (deployed.better, deployed.worse) == (2, 0)
     assert (pair.first_hurt.count, pair.other_hurt.count) == (1, 0)
+    assert (pair.hurt.value, pair.hurt.low, pair.hurt.high) == (-0.5, -1, 0)
 
 
 def test_other_splits_and_nobody_in_common_are_told(tmp_path, folders):

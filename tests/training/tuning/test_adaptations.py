@@ -13,7 +13,7 @@ from fedp.device_runtime.guards import decide
 from fedp.device_runtime.personalizer import Personalizer
 from fedp.device_runtime.session import Session
 from fedp.training.data import Examples
-from fedp.training.evaluation.clients import evaluate_client
+from fedp.training.evaluation.one_client import evaluate_client
 from fedp.training.tuning.adaptations import Task, adapt_client
 from fedp.training.tuning.choice import judge
 
