@@ -41,7 +41,7 @@ def demo(
     interpreter: str | None,
     public_key: pathlib.Path | None,
 ) -> None:
-    r"""Serve a page on this machine that shows a person how the model adapts.
+    r"""Serve a local page that shows how a model adapts.
 
     \b
     Example:
