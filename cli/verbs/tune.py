@@ -63,7 +63,7 @@ from fedp.device_runtime.manifest_check import KINDS
     "--cautions",
     "caution",
     type=floats,
-    help="Standard errors by which the log loss must fall.  [default: 0,0.75,1.5]",
+    help="Standard errors by which the log loss must fall.  [default: 0,1.25,2]",
 )
 @click.option(
     "--margins",

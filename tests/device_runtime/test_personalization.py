@@ -264,13 +264,13 @@ def test_memory_that_runs_out_stops_it(mlp_artifact: pathlib.Path) -> None:
     held: list[np.ndarray] = []
 
     def grow(_: Progress) -> None:
-        held.append(np.ones(2_000_000))
+        held.append(np.ones(20_000_000))
 
     with Personalizer.open(mlp_artifact) as device:
         budget = Budget(epochs=30, memory_mb=100)
         outcome = device.personalize(X, Y, budget=budget, on_progress=grow)
         assert (outcome.decision, outcome.stopped_by) == ("unfinished", "memory_mb")
-        assert 3 <= outcome.steps < 10
+        assert 1 <= outcome.steps < 6
 
 
 def test_what_is_forgotten_meanwhile_does_not_come_back(

@@ -16,7 +16,7 @@ from tests.packaging.building import (
     wheel_contents,
 )
 
-FOLDERS = ("cli", "device_runtime", "export", "training")
+FOLDERS = ("cli", "demo", "device_runtime", "export", "training")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, ...]:
 def package_files() -> set[str]:
     """What the repository has for the package."""
     modules = {p for p in tracked(".py") if p.split("/")[0] in FOLDERS}
-    vectors = {p for p in tracked(".json") if p.startswith("device_runtime/vectors/")}
-    return {"__init__.py", "py.typed"} | modules | vectors
+    kept = ("device_runtime/vectors/", "demo/page/")
+    beside = {p for p in tracked() if p.startswith(kept)}
+    return {"__init__.py", "py.typed"} | modules | beside
 
 
 def test_wheel_holds_the_package_alone(built):

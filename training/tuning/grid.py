@@ -31,7 +31,7 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
     "epochs": (1, 2, 5, 10),
     "min_hold_out": (3, 10),
     "margin": (0.0, 0.02),
-    "caution": (0.0, 0.75, 1.5),
+    "caution": (0.0, 1.25, 2.0),
 }
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda v: 0 < v < math.inf),

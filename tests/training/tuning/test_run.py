@@ -35,7 +35,7 @@ GRID = {
     "epochs": [1, 3],
     "min_hold_out": [3],
     "margin": [0.0, 0.1],
-    "caution": [0.75],
+    "caution": [1.25],
 }
 
 
@@ -184,7 +184,7 @@ def die(done, total, record):
 
 if __name__ == "__main__":
     grid = {"trainable": ["all"], "learning_rate": [0.05, 0.2], "epochs": [1, 3],
-            "min_hold_out": [3], "margin": [0.0, 0.1], "caution": [0.75]}
+            "min_hold_out": [3], "margin": [0.0, 0.1], "caution": [1.25]}
     tune(sys.argv[1], grid=grid, on_result=die)
 """
 
