@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Where mkdocstrings looks for `fedp`; the root itself holds environments and builds too.
+# Where mkdocstrings looks for `fedp`; the root holds environments as well.
 SOURCE = ROOT / "build" / "docs_source" / "fedp"
 PARTS = ("__init__.py", "cli", "device_runtime", "export", "training")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)]*)?\)")
@@ -34,7 +34,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         if "://" in address or not (outside or target.is_dir()):
             return match[0]
         if not target.exists():
-            log.warning("%s links to %s, which is not there", page.file.src_uri, address)
+            log.warning(
+                "%s links to %s, which is not there", page.file.src_uri, address
+            )
         path = str(target.relative_to(ROOT))
         return f"`{path}`" if text.strip("`/") in path else f"{text} (`{path}`)"
 

@@ -10,7 +10,13 @@ import sys
 import urllib.parse
 
 # What a browser fetches without being asked.
-LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+LOADED = {
+    "script": "src",
+    "img": "src",
+    "link": "href",
+    "iframe": "src",
+    "source": "src",
+}
 NOT_FETCHED = {"canonical", "prev", "next", "alternate", "edit"}
 IN_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^)\"']+)")
 
