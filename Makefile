@@ -42,9 +42,10 @@ test-arm64: build/device_artifacts/made
 test-web: .venv/installed
 	$(BIN)/python -m pytest -q -s -m slow tests/examples/test_web.py
 
-# The site, in build/site; broken links and anchors fail. Needs no TensorFlow.
+# The site, in build/site; broken links and anchors fail (never with --quiet, which
+# silences warnings before they count). Needs no TensorFlow.
 docs: build/docs-venv/installed
-	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --quiet --strict --clean
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --clean
 	$(PYTHON) tests/docs/site.py build/site
 
 build/docs-venv/installed: requirements/docs.txt

@@ -5,7 +5,8 @@ import re
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ("README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")))
+_SITE = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = ("README.md", *(str(path.relative_to(ROOT)) for path in _SITE))
 _BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>.+?) -->\n)?"
     r"^(?P<fence>```+) *(?P<language>\S*)\n(?P<code>.*?)^(?P=fence) *$",

@@ -1,4 +1,4 @@
-"""Every code block of README.md and docs/*.md does what it is there for.
+"""Every code block of README.md and docs/ does what it is there for.
 
 A page is run from top to bottom in a fresh folder that holds what pages take as given
 (`conftest.py`). Its Python blocks share one namespace, its shell blocks go through

@@ -1,7 +1,9 @@
-"""The check of a built site finds what it is for."""
+"""The check of a built site finds what it is for; README.md links to what is there."""
 
 import pathlib
+import re
 
+from .blocks import ROOT
 from .site import problems
 
 
@@ -22,3 +24,9 @@ def test_finds_dead_links_and_addresses_of_other_hosts(tmp_path: pathlib.Path) -
         "index.html links to other.html#gone: no such anchor",
         "c.css loads //example.org/font",
     ]
+
+
+def test_readme_links_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
+    here = [link for link in links if "://" not in link]
+    assert here and [link for link in here if not (ROOT / link).exists()] == []
