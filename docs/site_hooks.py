@@ -3,6 +3,7 @@
 import logging
 import pathlib
 import re
+import shutil
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -21,6 +22,11 @@ def on_startup(**_: Any) -> None:
         link = SOURCE / part
         if not link.is_symlink():
             link.symlink_to(ROOT / part)
+
+
+def on_shutdown(**_: Any) -> None:
+    """Takes the links away, which other tools would follow."""
+    shutil.rmtree(SOURCE.parent, ignore_errors=True)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
