@@ -6,7 +6,7 @@ SOURCES = $(wildcard $(addsuffix /*.py,$(PACKAGES)) demo/page/* device_runtime/v
 UV_FLAGS = --quiet --override requirements/overrides.txt --python-version 3.11 \
   --python-platform x86_64-manylinux_2_31 --generate-hashes --no-annotate --no-header
 
-.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web test-browser lint format lock clean
+.PHONY: quickstart test test-slow device-artifacts test-pythons test-arm64 test-web test-browser docs lint format lock clean
 
 quickstart: .venv/installed
 	rm -rf quickstart
@@ -46,6 +46,18 @@ test-web: .venv/installed
 test-browser: .venv/installed
 	$(BIN)/python -m pytest -q -m slow tests/browser tests/demo
 
+# The site, in build/site; broken links and anchors fail (never with --quiet, which
+# silences warnings before they count). Needs no TensorFlow.
+docs: build/docs-venv/installed
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --clean
+	$(PYTHON) tests/docs/site.py build/site
+
+build/docs-venv/installed: requirements/docs.txt
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
+	  -r requirements/docs.txt
+	touch $@
+
 lint: .venv/installed
 	$(BIN)/ruff check -q .
 	$(BIN)/ruff format --check -q .
@@ -72,6 +84,7 @@ format: .venv/installed
 lock:
 	uv pip compile requirements/train.in $(UV_FLAGS) -o requirements/train.txt
 	uv pip compile requirements/dev.in $(UV_FLAGS) -o requirements/dev.txt
+	uv pip compile requirements/docs.in $(UV_FLAGS) -o requirements/docs.txt
 
 clean:
 	rm -rf .venv build quickstart *.egg-info
