@@ -96,6 +96,7 @@ def main() -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     tf.keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
     model = build()
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
     people = [

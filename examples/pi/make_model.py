@@ -21,6 +21,7 @@ def main() -> None:
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
     layers = tf.keras.layers
     model = tf.keras.Sequential(
         [

@@ -27,7 +27,12 @@ class Loop:
     """One device's life; all that it must remember is in the state directory."""
 
     def __init__(
-        self, device: Personalizer, sensor: Sensor, clock, serve, stop
+        self,
+        device: Personalizer,
+        sensor: Sensor,
+        clock: SimulatedClock | WallClock,
+        serve: Answering,
+        stop: threading.Event,
     ) -> None:
         self.device, self.sensor, self.clock = device, sensor, clock
         self.serve, self.stop = serve, stop

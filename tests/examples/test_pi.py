@@ -45,7 +45,7 @@ def begin(folder, state, *options):
 def test_adapts_at_night_and_goes_on_with_what_morning_stopped(log):
     nights = [line for line in log if ": keep: " in line or ": unfinished: " in line]
     assert all(line[len("day 0, ") :] < "04:01" for line in nights)
-    assert ": keep: " in nights[1] and "29/53 labels hit become 53" in nights[1]
+    assert ": keep: " in nights[1] and "on 53 examples" in nights[1]
     stopped = next(i for i, line in enumerate(nights) if "unfinished" in line)
     assert "after 239 of at most 320 steps" in nights[stopped]
     # 81 steps are left; a step takes 30 s of a night that begins at 02:00.
@@ -97,6 +97,14 @@ def test_terminates_when_asked(folder):
         last = process.stdout.read().splitlines()[-1]
     assert process.wait() == 0
     assert "ends; live: " in last
+
+
+def test_the_wall_clock_reads_at_once_and_ends_within_a_wait(folder):
+    with begin(folder, "wall", "--clock", "wall") as process:
+        process.stdout.readline()
+        process.terminate()
+        assert "ends; live: " in process.stdout.read()
+    assert process.wait() == 0
 
 
 def test_no_artifact_is_one_line(folder):
