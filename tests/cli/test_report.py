@@ -14,25 +14,28 @@ from tests.cli.calling import fedp, refuses
 pytest.importorskip("plotly", reason="reports need plotly")
 
 
-def test_evaluations_are_compared_by_their_directories(mlp_artifact, tmp_path):
+def test_evaluations_are_compared_by_their_directories(
+    mlp_artifact, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     asked = ("evaluate", mlp_artifact, "--data", "synthetic:30", "--max-examples", 20)
     for name, seed in (("one", 0), ("two", 1)):
-        done = fedp(*asked, "--report", name, "--seed", seed, cwd=tmp_path)
+        done = fedp(*asked, "--report", name, "--seed", seed)
         assert done.returncode == 0, done.stderr
-    done = fedp("report", "one", "two", "--out", "both.html", cwd=tmp_path)
+    done = fedp("report", "one", "two", "--out", "both.html")
     assert done.returncode == 0, done.stderr
     header, row, *_, last = done.stdout.splitlines()
     assert header.split()[:3] == ["against", "the", "first"]
     assert row.startswith("two") and " to " in row
     assert last == "report: both.html" and (tmp_path / "both.html").exists()
-    done = fedp("report", "one", "two", "--json", cwd=tmp_path)
+    done = fedp("report", "one", "two", "--json")
     found = json.loads(done.stdout)
     assert found["report"] == "comparison.html"
     assert [gap["model"] for gap in found["pairs"][0]["differences"]] == [
         *("initial", "personalized", "deployed")
     ]
-    assert "two or more" in refuses("report", "one", cwd=tmp_path)
-    assert "clients.csv" in refuses("report", "one", "three", cwd=tmp_path)
+    assert "two or more" in refuses("report", "one")
+    assert "clients.csv" in refuses("report", "one", "three")
 
 
 def test_wrong_usage_is_told(tmp_path):
