@@ -24,7 +24,7 @@ from fedp.cli.work_log import work_log
 
 @verb(needs="evaluating", again=GOES_ON)
 @artifact_argument
-@click.option("--data", required=True, help="synthetic[:CLIENTS] or an .npz.")
+@click.option("--data", required=True, help="As for `fedp train`: docs/data.md.")
 @click.option(
     "--clients",
     default="test",
