@@ -1,6 +1,7 @@
 """One personalization: its steps, and that it may be stopped before any of them."""
 
 import dataclasses
+import gc
 import pathlib
 import subprocess
 import sys
@@ -264,8 +265,9 @@ def test_memory_that_runs_out_stops_it(mlp_artifact: pathlib.Path) -> None:
     held: list[np.ndarray] = []
 
     def grow(_: Progress) -> None:
-        held.append(np.ones(20_000_000))
+        held.append(np.ones(50_000_000))
 
+    gc.collect()
     with Personalizer.open(mlp_artifact) as device:
         budget = Budget(epochs=30, memory_mb=100)
         outcome = device.personalize(X, Y, budget=budget, on_progress=grow)
