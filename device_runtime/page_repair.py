@@ -6,6 +6,7 @@ For short rows alone: a hash of megabytes cannot be tried often.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 
 from fedp.device_runtime.pages import (
@@ -40,16 +41,17 @@ def is_fully_used(page: Page) -> bool:
     return used == PAGE
 
 
-def repaired_rows(pages: Pages, at: int) -> Iterator[Row]:
+def repaired_rows(pages: Pages, at: int, until: float) -> Iterator[Row]:
     """Rows of a damaged leaf that are whole after one of its bits is flipped back.
 
     Args:
         pages: of the file.
         at: where the leaf begins.
+        until: when to give up, as `time.monotonic` counts.
     """
     page = bytearray(pages.read(at))
     # Its header, and where its cells begin: then all of them must be whole.
-    for _ in _flips(page, 0, 8 + 2 * len(starts(page))):
+    for _ in _flips(page, 0, 8 + 2 * len(starts(page)), until):
         if is_fully_used(page):
             rows = [read_row(pages, page, s, _LONGEST) for s in starts(page)]
             if rows and None not in rows:
@@ -58,16 +60,19 @@ def repaired_rows(pages: Pages, at: int) -> Iterator[Row]:
     for start in starts(page):
         if read_row(pages, page, start) is None:
             end = min([other for other in starts(page) if other > start] + [PAGE])
-            row = _repaired(pages, page, start, end)
+            row = _repaired(pages, page, start, end, until)
             if row:
                 yield row
 
 
-def _repaired(pages: Pages, page: bytearray, start: int, end: int) -> Row | None:
+def _repaired(
+    pages: Pages, page: bytearray, start: int, end: int, until: float
+) -> Row | None:
     """A cell's row with one bit flipped, on its page or on those it runs over into."""
     # If the bit is beyond the cell's head, the head tells whether it is worth a search.
     short = is_short(page, start)
-    for _ in _flips(page, start, end if short else min(start + _HEAD, end)):
+    end = end if short else min(start + _HEAD, end)
+    for _ in _flips(page, start, end, until):
         row = read_row(pages, page, start, _LONGEST)
         if row:
             return row
@@ -77,7 +82,7 @@ def _repaired(pages: Pages, page: bytearray, start: int, end: int) -> Row | None
     for at in _overflow(pages, page, start):
         other = bytearray(pages.read(at))
         pages.changed[at] = other
-        for _ in _flips(other, 0, PAGE):
+        for _ in _flips(other, 0, PAGE, until):
             row = read_row(pages, page, start, _LONGEST)
             if row:
                 break
@@ -98,9 +103,11 @@ def _overflow(pages: Pages, page: Page, start: int) -> list[int]:
     return found
 
 
-def _flips(page: bytearray, start: int, end: int) -> Iterator[None]:
-    """Flips each bit from one byte to another, one at a time."""
+def _flips(page: bytearray, start: int, end: int, until: float) -> Iterator[None]:
+    """Flips each bit from one byte to another, one at a time, while there is time."""
     for byte in range(start, end):
+        if time.monotonic() > until:
+            return
         for bit in range(8):
             page[byte] ^= 1 << bit
             yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ _HEADER = {
     52: bytes((0, 0, 0, 0, 0, 0, 0, 1)),
 }
 _INNER = 0x05
+# An app waits while its state is opened; more than one flipped bit is no bit's fault.
+_REPAIR_SECONDS = 10.0
 _MOST_REPAIRS = 4  # Pages: a flipped bit is in one, but many are damaged by others.
 
 
@@ -58,6 +61,7 @@ def scan(
             return
         with content:
             pages, left = Pages(content, artifact), _MOST_REPAIRS
+            until = time.monotonic() + _REPAIR_SECONDS
             for at in range(PAGE, len(content) - PAGE + 1, PAGE):  # First: the schema.
                 page = pages.read(at)
                 kind = page[0]
@@ -68,4 +72,4 @@ def scan(
                 suspect = None in rows or not is_fully_used(page)
                 if suspect and left and kind != _INNER:
                     left -= 1
-                    yield from repaired_rows(pages, at)
+                    yield from repaired_rows(pages, at, until)
