@@ -61,7 +61,8 @@ def look(
     except UnicodeDecodeError:  # SQLite's own message quotes the damaged bytes.
         found.notes.append("its schema is broken")
     except sqlite3.DatabaseError as error:
-        found.notes.append(str(error))
+        # Python 3.10 has no words where the message is no UTF-8.
+        found.notes.append(str(error) or "its schema is broken")
     return connection, found
 
 
