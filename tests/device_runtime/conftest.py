@@ -4,12 +4,14 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from fedp.device_runtime.interpreter import available_interpreters
+from fedp.device_runtime.store import Store
 
 KINDS = available_interpreters()
 # Hypothesis and NumPy refuse to work so. Asked after the interpreters were imported.
@@ -32,6 +34,12 @@ def make_examples(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     y = random.integers(0, 5, count)
     noise = random.integers(0, 55, (count, 28, 28))
     return (patterns[y] + noise).astype(np.uint8), y
+
+
+def closing_itself(store: Store) -> Store:
+    """Python 3.13 warns of databases that nobody closed."""
+    weakref.finalize(store, store._connection.close)
+    return store
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from fedp.device_runtime.errors import DataError, StateError
 from fedp.device_runtime.store import Store
 
+from .conftest import closing_itself
+
 ARTIFACT = "a" * 64
 SIZE = 4000
 DAY = 86_400.0
@@ -34,7 +36,8 @@ def clock() -> Clock:
 
 
 def open_store(directory: pathlib.Path | None, clock=None) -> Store:
-    return Store.open(directory, ARTIFACT, SIZE, clock=clock or Clock())
+    store = Store.open(directory, ARTIFACT, SIZE, clock=clock or Clock())
+    return closing_itself(store)
 
 
 def example(number: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from fedp.device_runtime.errors import DataError, FedpError
 from fedp.device_runtime.state_metrics import metrics_of_state, release_of_state
 from fedp.device_runtime.store import Store
 
+from .conftest import closing_itself
 from .old_state import write_old_state
 from .test_damage import flip_in
 from .test_metrics import check_metrics, check_release
@@ -22,7 +23,7 @@ FIGURES = Figures(37, 0.7777777, 0.8888888)
 
 
 def open_store(directory: pathlib.Path | None, artifact: str = ARTIFACT) -> Store:
-    return Store.open(directory, artifact, SIZE)
+    return closing_itself(Store.open(directory, artifact, SIZE))
 
 
 def keep(store: Store, figures: Figures | None = FIGURES) -> None:
