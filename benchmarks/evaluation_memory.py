@@ -18,6 +18,7 @@ import time
 from typing import NamedTuple
 
 import psutil
+from resident import resident
 from row import kill_session
 
 # Bytes a client that the driver may take more. Examples alone would be 16,000, and what
@@ -96,7 +97,7 @@ def watch(
         try:
             tree = psutil.Process(process.pid)
             while process.poll() is None:
-                samples.append((_done(report, clients), *_resident(tree)))
+                samples.append((_done(report, clients), *resident(tree)))
                 time.sleep(given.interval)
         finally:
             kill_session(process.pid)
@@ -146,22 +147,6 @@ def _done(report: pathlib.Path, clients: int) -> int:
     except OSError:
         return clients if (report / "report.html").exists() else 0
     return max(lines - 1, 0)
-
-
-def _resident(main: psutil.Process) -> tuple[int, int]:
-    """Bytes of a process, and of its descendants."""
-    try:
-        own = main.memory_info().rss
-        children = main.children(recursive=True)
-    except psutil.Error:
-        return 0, 0
-    total = 0
-    for child in children:
-        try:
-            total += child.memory_info().rss
-        except psutil.Error:
-            continue
-    return own, total
 
 
 def _median(values: list[int]) -> int:

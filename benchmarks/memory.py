@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import job
 import psutil
+from resident import resident
 from row import kill_session
 
 # Until then TensorFlow's and the allocator's pools fill up.
@@ -74,9 +75,10 @@ def sample(
         try:
             tree = psutil.Process(process.pid)
             while process.poll() is None:
-                main, everything = _resident(tree)
+                main, others = resident(tree)
                 if main:
-                    samples.append(Sample(_rounds_done(metrics), main, everything))
+                    done = _rounds_done(metrics)
+                    samples.append(Sample(done, main, main + others))
                 time.sleep(interval)
         finally:
             kill_session(process.pid)
@@ -146,22 +148,6 @@ def _command(given: argparse.Namespace, run: pathlib.Path) -> list[str]:
         *("--max-examples", str(given.most), "--eval-every", "100"),
         *given.train,
     ]
-
-
-def _resident(main: psutil.Process) -> tuple[int, int]:
-    """Bytes of a process, and of it with its descendants; zeros if it has ended."""
-    try:
-        own = main.memory_info().rss
-        children = main.children(recursive=True)
-    except psutil.Error:
-        return 0, 0
-    total = own
-    for child in children:
-        try:
-            total += child.memory_info().rss
-        except psutil.Error:
-            continue
-    return own, total
 
 
 def _rounds_done(metrics: pathlib.Path) -> int:

@@ -53,16 +53,14 @@ class Personalizer:
     def __init__(
         self,
         manifest: Manifest,
-        content: bytes,
         store: Store,
-        interpreter: str | None,
-        threads: int,
+        serving: Serving,
         watch: WatchPolicy | None,
     ) -> None:
         """Use `Personalizer.open`."""
         self.manifest = manifest
         self._store = store
-        self._serving = Serving(manifest, content, store, interpreter, threads)
+        self._serving = serving
         self.interpreter = self._serving.interpreter
         self._watch = LiveWatch(store, watch or WatchPolicy())
         self._row: Row | None = None
@@ -103,7 +101,8 @@ class Personalizer:
         manifest, content = read_artifact(artifact, public_key)
         store = Store.open(state_dir, manifest.sha256, blob_size(manifest.weights))
         try:
-            return cls(manifest, content, store, interpreter, threads, watch)
+            serving = Serving(manifest, content, store, interpreter, threads)
+            return cls(manifest, store, serving, watch)
         except BaseException:
             store.close()
             raise

@@ -41,18 +41,18 @@ def node(
     return out
 
 
-def install_packages() -> None:
-    """What package-lock.json pins, from npm's registry or its cache; else a skip."""
+def install_packages(folder: pathlib.Path = WEB) -> None:
+    """What a folder's package-lock.json pins, from npm or its cache; else a skip."""
     for tool in ("node", "npm"):
         if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed: the page needs Node.js 20 and npm")
-    lock = json.loads((WEB / "package-lock.json").read_text())["packages"]
-    installed = WEB / "node_modules/.package-lock.json"
+            pytest.skip(f"{tool} is not installed: a browser needs Node.js 20 and npm")
+    lock = json.loads((folder / "package-lock.json").read_text())["packages"]
+    installed = folder / "node_modules/.package-lock.json"
     if installed.exists():
         found = json.loads(installed.read_text())["packages"]
         if all(found[name]["version"] == lock[name]["version"] for name in found):
             return
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=WEB, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"npm ci cannot get the page's packages: {done.stderr[-300:]}")
+        pytest.skip(f"npm ci cannot get what {folder.name} needs: {done.stderr[-300:]}")

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -24,6 +23,7 @@ from fedp.training.evaluation.summary import (  # noqa: E402
     write_summary_json,
 )
 from fedp.training.evaluation.worst import Mistake  # noqa: E402
+from tests.in_node import install_packages  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 CLIENTS = 40
@@ -34,20 +34,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", autouse=True)
 def packages():
-    """What package-lock.json pins, from npm's registry or its cache."""
-    for tool in ("node", "npm"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed: Chromium needs Node.js 20 and npm")
-    lock = json.loads((HERE / "package-lock.json").read_text())["packages"]
-    installed = HERE / "node_modules/.package-lock.json"
-    if installed.exists():
-        found = json.loads(installed.read_text())["packages"]
-        if all(found[name]["version"] == lock[name]["version"] for name in found):
-            return
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"npm ci cannot get Chromium: {done.stderr[-300:]}")
+    install_packages(HERE)
 
 
 def results(seed):

@@ -91,7 +91,7 @@ def read_evaluations(folders: Sequence[pathlib.Path]) -> list[Evaluated]:
     if len(set(places)) < len(places) or len(places) < 2:
         given = ", ".join(map(str, folders)) or "none"
         raise DataError(
-            f"to compare are {given}: give two or more different report directories "
+            f"nothing to compare in {given}: give two or more different directories "
             "(a single one has its report.html)"
         )
     names = [place.name for place in places]

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedp.training.evaluation.comparison import Evaluated
-from fedp.training.evaluation.figures import UNCHANGED, plotly_objects, styled
+from fedp.training.evaluation.figures import (
+    UNCHANGED,
+    add_diagonal,
+    plotly_objects,
+    styled,
+)
 from fedp.training.evaluation.results import ClientResult
 from fedp.training.evaluation.wording import band_label
 
@@ -25,14 +30,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 def scatter(runs: Sequence[Evaluated], model: str) -> Figure:
     """Fig. 4 of Jiang et al. 2019: a dot a client and run."""
     figure = plotly_objects().Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": UNCHANGED, "dash": "dot", "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_diagonal(figure)
     for number, run in enumerate(runs):
         shown = _some(run.results)
         figure.add_scatter(

@@ -9,6 +9,7 @@ from fedp.training.evaluation.figures import (
     AFTER_GUARD,
     BEFORE_GUARD,
     UNCHANGED,
+    add_diagonal,
     plotly_objects,
     styled,
 )
@@ -62,14 +63,7 @@ def accuracy_by_epoch(summary: Summary) -> Figure:
 def reliability(initial: Calibration, deployed: Calibration) -> Figure:
     """Accuracy against confidence; on the diagonal a model is as good as it says."""
     figure = plotly_objects().Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": UNCHANGED, "dash": "dot", "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_diagonal(figure)
     for name, found, colour, symbol in (
         ("initial", initial, UNCHANGED, "square"),
         ("deployed", deployed, AFTER_GUARD, "circle"),

@@ -30,6 +30,18 @@ def plotly_objects() -> Any:
     return objects
 
 
+def add_diagonal(figure: Figure, low: float = 0, high: float = 1) -> None:
+    """The dotted line on which nothing has changed."""
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        line={"color": UNCHANGED, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
 def styled(figure: Figure, height: int) -> Figure:
     """Transparent, so that the page's light or dark ground shows; fonts are its own."""
     figure.update_layout(

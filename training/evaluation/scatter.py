@@ -13,6 +13,7 @@ from fedp.training.evaluation.figures import (
     BEFORE_GUARD,
     HURT,
     UNCHANGED,
+    add_diagonal,
     plotly_objects,
     styled,
 )
@@ -65,14 +66,7 @@ def _scatter(
     low, high = math.floor(min(seen) * 10) / 10 - 0.03, 1.03
     largest = max(r.adapt_examples for r in results) or 1
     figure = objects.Figure()
-    figure.add_scatter(
-        x=[low, high],
-        y=[low, high],
-        mode="lines",
-        line={"color": UNCHANGED, "dash": "dot", "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_diagonal(figure, low, high)
     for name, group, colour, symbol in groups:
         figure.add_scatter(
             x=[r.initial for r in group],
