@@ -9,9 +9,9 @@ import logging
 import pathlib
 import signal
 import socket
+import subprocess
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -118,29 +118,34 @@ def _connected(options: dict[str, Any]) -> Iterator[None]:
 
     of_its_own = options["address"] == "local"
     for left in reversed(range(_STARTS if of_its_own else 1)):
+        failure: Exception
         with ended_processes(ray.shutdown):
             try:
                 _connect(options)
             # A node that does not start in time is a bare Exception.
             except Exception as error:
-                _let_go(error)
-                if left:
-                    continue
-                where = "on this machine" if of_its_own else f"({options['address']})"
-                raise FedpError(
-                    f"the Ray cluster {where} cannot be used from here: "
-                    f"{' '.join(str(error).split())}"
-                ) from error
-            yield
-            return
+                failure = error
+            else:
+                yield
+                return
+        _let_go(failure)
+        if not left:
+            where = "on this machine" if of_its_own else f"({options['address']})"
+            raise FedpError(
+                f"the Ray cluster {where} cannot be used from here: "
+                f"{' '.join(str(failure).split())}"
+            ) from failure
 
 
 def _let_go(error: Exception) -> None:
-    """Of what a start that failed holds, or it warns of its processes much later."""
+    """Of what a start that failed holds: its processes have ended, and must know it.
+
+    Whoever still holds one would else make it warn, much later, that it is running.
+    """
+    for held in gc.get_objects():
+        if issubclass(type(held), subprocess.Popen):
+            held.poll()
     traceback.clear_frames(error.__traceback__)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def _connect(options: dict[str, Any]) -> None:

@@ -1,6 +1,9 @@
 """A cluster of this machine's own that does not start at once."""
 
 import contextlib
+import gc
+import sys
+import warnings
 
 import pytest
 
@@ -35,3 +38,25 @@ def test_a_node_that_starts_too_late_is_started_again(late, tmp_path, monkeypatc
         assert ray.cluster_resources()["CPU"] >= 1
     assert set(psutil.Process().children()) <= before
     assert len(starts) >= min(late + 1, 3)
+
+
+def test_a_head_that_starts_too_late_is_started_again(tmp_path, monkeypatch):
+    """Also where something else holds its node and lets go of it much later."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    node = ray._private.node
+    found, held = node.wait_for_persisted_port, []
+
+    def wait(*arguments, **options):
+        if not held:
+            held.append(sys._getframe(1).f_locals["self"])
+            raise RuntimeError("Timed out waiting for file gcs_server_port")
+        return found(*arguments, **options)
+
+    monkeypatch.setattr(node, "wait_for_persisted_port", wait)
+    monkeypatch.setattr(ray_local, "_END_SECONDS", 1)
+    with ray_cluster(TrainingConfig("synthetic", engine="ray"), tmp_path / "log"):
+        assert ray.cluster_resources()["CPU"] >= 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Of a process that is still running.
+        assert held.pop() is not None
+        gc.collect()
